@@ -1,0 +1,21 @@
+"""The model, read in the order in which data flows."""
+
+from . import backbones
+from .criterion import SparseRCNNCriterion
+from .dii_head import DIIHead
+from .dynamic_conv import DynamicConv
+from .embedding_rpn_head import EmbeddingRPNHead
+from .roi_features import RoIFeatures
+from .sparse_rcnn import SparseRCNN
+from .sparse_roi_head import SparseRoIHead
+
+__all__ = [
+    'DIIHead',
+    'DynamicConv',
+    'EmbeddingRPNHead',
+    'RoIFeatures',
+    'SparseRCNN',
+    'SparseRCNNCriterion',
+    'SparseRoIHead',
+    'backbones',
+]

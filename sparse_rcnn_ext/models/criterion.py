@@ -1,0 +1,102 @@
+"""Matching and losses of all stages at once."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
+from mmdet.utils import reduce_mean
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
+from sparse_rcnn_ext.models.targets import Targets
+from sparse_rcnn_ext.registry import MODELS
+
+
+@MODELS.register_module()
+class SparseRCNNCriterion(BaseModule):
+    """Set prediction loss of Sparse R-CNN (https://arxiv.org/abs/2011.12450, section 3.3), applied to every stage.
+
+    Losses are sums over the batch, divided by the number of matched boxes averaged over processes, at least 1.
+
+    Args:
+        assigner: Matches proposals and ground truth.
+        loss_cls: Focal loss over all proposals; of mmdet.
+        loss_bbox: L1 loss of matched boxes in units of the image's width and height; of mmdet.
+        loss_iou: IoU loss of matched boxes in pixels; of mmdet.
+        stage_loss_weights: Weight of each stage; None weighs all alike.
+    """
+
+    def __init__(
+        self,
+        assigner: dict,
+        loss_cls: dict,
+        loss_bbox: dict,
+        loss_iou: dict,
+        stage_loss_weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.assigner = MMDET_TASK_UTILS.build(assigner)
+        self.loss_cls = MMDET_MODELS.build(loss_cls)
+        self.loss_bbox = MMDET_MODELS.build(loss_bbox)
+        self.loss_iou = MMDET_MODELS.build(loss_iou)
+        self.stage_loss_weights = stage_loss_weights
+
+    def forward(self, outputs: StageOutputs, targets: Targets) -> dict[str, Tensor]:
+        """Losses by stage and kind.
+
+        Args:
+            outputs: Logits and boxes of S stages.
+            targets: Ground truth of the batch.
+
+        Returns:
+            For each stage t: ``st.loss_cls``, ``st.loss_bbox``, ``st.loss_iou`` and ``st.pos_acc``, the percentage of
+            matched proposals whose best class is right.
+
+        Raises:
+            ValueError: If ``stage_loss_weights`` are not as many as the stages.
+        """
+        with torch.autocast(outputs.logits.device.type, enabled=False):
+            dtype = torch.promote_types(outputs.logits.dtype, torch.float32)
+            terms = self._terms(outputs.logits.to(dtype), outputs.boxes.to(dtype), targets)
+        num_stages = len(outputs.logits)
+        weights = self.stage_loss_weights or [1.0] * num_stages
+        if len(weights) != num_stages:
+            raise ValueError(f'criterion.stage_loss_weights has {len(weights)} weights for {num_stages} stages.')
+        return {
+            f's{stage}.{name}': value * weights[stage] if 'loss' in name else value
+            for stage in range(num_stages)
+            for name, value in zip(terms, (term[stage] for term in terms.values()), strict=True)
+        }
+
+    def _terms(self, logits: Tensor, boxes: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Every loss as (S,)."""
+        num_stages = len(logits)
+        image, proposal, target = self.assigner.assign(logits.detach(), boxes.detach(), targets)  # (S, M) each
+        stage = torch.arange(num_stages, device=logits.device)[:, None].expand_as(image)
+        labels = targets.labels[image, target]  # (S, M)
+        num_matched = image.shape[1]
+        normaliser = reduce_mean(logits.new_tensor(float(num_matched))).clamp(min=1)
+
+        # One-hot, because mmdet's FocalLoss takes its portable path for targets of the logits' shape.
+        one_hot = torch.zeros_like(logits)  # (S, B, N, K)
+        one_hot[stage, image, proposal, labels] = 1
+        loss_cls = self.loss_cls(logits.flatten(0, 2), one_hot.flatten(0, 2), reduction_override='none')
+        terms = dict(loss_cls=loss_cls.view(num_stages, -1).sum(1) / normaliser)
+
+        matched_logits = logits[stage, image, proposal]  # (S, M, K)
+        matched_boxes = boxes[stage, image, proposal]  # (S, M, 4)
+        if num_matched == 0:
+            # An empty sum, but of the boxes: every parameter keeps a gradient, which distributed training waits for.
+            no_loss = matched_boxes.sum((1, 2))
+            return dict(**terms, pos_acc=no_loss.detach(), loss_bbox=no_loss, loss_iou=no_loss)
+        terms['pos_acc'] = (matched_logits.argmax(-1) == labels).to(logits.dtype).mean(1) * 100
+
+        target_boxes = targets.boxes[image, target].to(boxes)  # (S, M, 4)
+        scale = targets.image_whwh[image]  # (S, M, 4)
+        loss_bbox = self.loss_bbox(matched_boxes / scale, target_boxes / scale, reduction_override='none')
+        terms['loss_bbox'] = loss_bbox.sum((1, 2)) / normaliser
+        loss_iou = self.loss_iou(matched_boxes.flatten(0, 1), target_boxes.flatten(0, 1), reduction_override='none')
+        terms['loss_iou'] = loss_iou.view(num_stages, -1).sum(1) / normaliser
+        return terms

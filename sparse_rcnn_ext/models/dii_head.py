@@ -1,0 +1,129 @@
+"""One stage of the head: proposals talk to each other, read their RoI, and say class and box."""
+
+import torch
+from mmcv.cnn.bricks.transformer import FFN
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.model import BaseModule, bias_init_with_prob
+from torch import Tensor, nn
+
+from sparse_rcnn_ext.models.box_decode import decode_deltas
+from sparse_rcnn_ext.registry import MODELS
+
+
+class ProposalSelfAttention(BaseModule):
+    """Self-attention among the proposals of an image, with its residual.
+
+    Args:
+        channels: Channels of a proposal's feature (C).
+        num_heads: Attention heads.
+        dropout: Dropout of the attention weights.
+    """
+
+    def __init__(self, channels: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        # The name `attn` is part of the weights: mmdet's checkpoints hold attention.attn.in_proj_weight.
+        self.attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
+
+    def forward(self, feats: Tensor) -> Tensor:
+        """(B, N, C) to (B, N, C)."""
+        return feats + self.attn(feats, feats, feats, need_weights=False)[0]
+
+
+@MODELS.register_module()
+class DIIHead(BaseModule):
+    """Dynamic instance interactive head, one stage of Sparse R-CNN (https://arxiv.org/abs/2011.12450, section 3.2).
+
+    Args:
+        num_classes: Classes to tell apart (K).
+        num_ffn_fcs: Linear layers of the feed-forward network.
+        num_heads: Attention heads.
+        num_cls_fcs: Linear layers before the classifier.
+        num_reg_fcs: Linear layers before the box regressor.
+        feedforward_channels: Width of the feed-forward network.
+        in_channels: Channels of proposal and RoI features (C).
+        dropout: Dropout in attention, interaction and feed-forward network.
+        dynamic_conv_cfg: The interaction module; it is built with this head's ``in_channels``.
+        bbox_stds: What a box delta of one stands for, as (dx, dy, dw, dh).
+        wh_scale_range: Least and greatest factor by which one stage may change a side. The default is mmdet's;
+            the official implementation has (0, 100000 / 16).
+        prior_prob: Score of every class at the start of training, for the classifier's bias
+            (focal loss, https://arxiv.org/abs/1708.02002, section 4.1).
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 80,
+        num_ffn_fcs: int = 2,
+        num_heads: int = 8,
+        num_cls_fcs: int = 1,
+        num_reg_fcs: int = 3,
+        feedforward_channels: int = 2048,
+        in_channels: int = 256,
+        dropout: float = 0.0,
+        dynamic_conv_cfg: dict | None = None,
+        bbox_stds: tuple[float, float, float, float] = (0.5, 0.5, 1.0, 1.0),
+        wh_scale_range: tuple[float, float] = (16 / 1000, 1000 / 16),
+        prior_prob: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.register_buffer('bbox_stds', torch.tensor(bbox_stds), persistent=False)
+        self.wh_scale_range = tuple(wh_scale_range)
+        self.prior_prob = prior_prob
+
+        self.attention = ProposalSelfAttention(in_channels, num_heads, dropout)
+        self.attention_norm = nn.LayerNorm(in_channels)
+
+        interaction = dynamic_conv_cfg or dict(type='sparse_rcnn_ext.DynamicConv')
+        self.instance_interactive_conv = MMDET_MODELS.build(dict(in_channels=in_channels, **interaction))
+        self.instance_interactive_conv_dropout = nn.Dropout(dropout)
+        self.instance_interactive_conv_norm = nn.LayerNorm(in_channels)
+
+        self.ffn = FFN(in_channels, feedforward_channels, num_ffn_fcs, ffn_drop=dropout)
+        self.ffn_norm = nn.LayerNorm(in_channels)
+
+        self.cls_fcs = self._tower(in_channels, num_cls_fcs)
+        self.fc_cls = nn.Linear(in_channels, num_classes)
+        self.reg_fcs = self._tower(in_channels, num_reg_fcs)
+        self.fc_reg = nn.Linear(in_channels, 4)
+
+    @staticmethod
+    def _tower(channels: int, num_fcs: int) -> nn.Sequential:
+        layers = [
+            layer
+            for _ in range(num_fcs)
+            for layer in (nn.Linear(channels, channels, bias=False), nn.LayerNorm(channels), nn.ReLU(inplace=True))
+        ]
+        return nn.Sequential(*layers)
+
+    def init_weights(self) -> None:
+        """Xavier for every weight matrix, the focal prior for the classifier's bias."""
+        super().init_weights()
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+            elif isinstance(module, nn.MultiheadAttention):
+                nn.init.xavier_uniform_(module.in_proj_weight)
+        nn.init.constant_(self.fc_cls.bias, bias_init_with_prob(self.prior_prob))
+
+    def forward(self, roi_feats: Tensor, proposal_feats: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Refine the proposals once.
+
+        Args:
+            roi_feats: (B·N, P, C), P positions of each RoI's grid.
+            proposal_feats: (B, N, C).
+            boxes: (B, N, 4) xyxy pixels, where the RoIs were.
+
+        Returns:
+            Logits (B, N, K), boxes (B, N, 4) xyxy pixels, object features (B, N, C) for the next stage.
+        """
+        feats = self.attention_norm(self.attention(proposal_feats))  # (B, N, C)
+
+        interaction = self.instance_interactive_conv(feats.flatten(0, 1), roi_feats)  # (B·N, C)
+        interaction = self.instance_interactive_conv_dropout(interaction).view_as(feats)  # (B, N, C)
+        feats = self.instance_interactive_conv_norm(feats + interaction)
+        feats = self.ffn_norm(self.ffn(feats))
+
+        logits = self.fc_cls(self.cls_fcs(feats))  # (B, N, K)
+        deltas = self.fc_reg(self.reg_fcs(feats))  # (B, N, 4)
+        return logits, decode_deltas(boxes, deltas, self.bbox_stds, self.wh_scale_range), feats

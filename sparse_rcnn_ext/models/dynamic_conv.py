@@ -1,0 +1,49 @@
+"""Dynamic convolution: every proposal makes the filters that read its own RoI."""
+
+from mmengine.model import BaseModule
+from torch import Tensor, bmm, nn
+
+from sparse_rcnn_ext.registry import MODELS
+
+
+@MODELS.register_module()
+class DynamicConv(BaseModule):
+    """Two 1×1 convolutions whose filters come from the proposal feature, then one projection.
+
+    Dynamic instance interaction of Sparse R-CNN (https://arxiv.org/abs/2011.12450), figure 4.
+
+    Args:
+        in_channels: Channels of the proposal and of the RoI features (C); the output has as many.
+        feat_channels: Channels between the two dynamic convolutions (D).
+        input_feat_shape: Side of the RoI grid (7 gives 49 positions).
+    """
+
+    def __init__(self, in_channels: int = 256, feat_channels: int = 64, input_feat_shape: int = 7) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.feat_channels = feat_channels
+        self.num_filter_params = in_channels * feat_channels
+        self.dynamic_layer = nn.Linear(in_channels, 2 * self.num_filter_params)
+        self.norm_in = nn.LayerNorm(feat_channels)
+        self.norm_out = nn.LayerNorm(in_channels)
+        self.activation = nn.ReLU(inplace=True)
+        self.fc_layer = nn.Linear(in_channels * input_feat_shape**2, in_channels)
+        self.fc_norm = nn.LayerNorm(in_channels)
+
+    def forward(self, proposal_feats: Tensor, roi_feats: Tensor) -> Tensor:
+        """Filter each RoI with its proposal's own kernels.
+
+        Args:
+            proposal_feats: (M, C), one per RoI.
+            roi_feats: (M, P, C), P grid positions.
+
+        Returns:
+            (M, C).
+        """
+        params = self.dynamic_layer(proposal_feats)  # (M, 2·C·D)
+        kernel_in = params[:, : self.num_filter_params].view(-1, self.in_channels, self.feat_channels)  # (M, C, D)
+        kernel_out = params[:, self.num_filter_params :].view(-1, self.feat_channels, self.in_channels)  # (M, D, C)
+
+        feats = self.activation(self.norm_in(bmm(roi_feats, kernel_in)))  # (M, P, D)
+        feats = self.activation(self.norm_out(bmm(feats, kernel_out)))  # (M, P, C)
+        return self.activation(self.fc_norm(self.fc_layer(feats.flatten(1))))  # (M, C)

@@ -1,0 +1,47 @@
+"""The learned proposals: one box and one feature each, the same for every image."""
+
+import torch
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from sparse_rcnn_ext.registry import MODELS
+
+
+@MODELS.register_module()
+class EmbeddingRPNHead(BaseModule):
+    """Learnable proposal boxes and features in place of a region proposal network.
+
+    Sparse R-CNN (https://arxiv.org/abs/2011.12450), section 3.2. Boxes are kept as cxcywh relative to the image and
+    start as the whole image.
+
+    Args:
+        num_proposals: How many proposals every image gets (N).
+        proposal_feature_channel: Channels of a proposal's feature (C).
+    """
+
+    def __init__(self, num_proposals: int = 100, proposal_feature_channel: int = 256) -> None:
+        super().__init__()
+        self.num_proposals = num_proposals
+        self.init_proposal_bboxes = nn.Embedding(num_proposals, 4)
+        self.init_proposal_features = nn.Embedding(num_proposals, proposal_feature_channel)
+
+    def init_weights(self) -> None:
+        """Set every box to the whole image; features keep the standard normal of ``nn.Embedding``."""
+        super().init_weights()
+        with torch.no_grad():
+            self.init_proposal_bboxes.weight.copy_(torch.tensor([0.5, 0.5, 1.0, 1.0]))
+
+    def forward(self, image_whwh: Tensor) -> tuple[Tensor, Tensor]:
+        """Lay the proposals over each image.
+
+        Args:
+            image_whwh: (B, 4), width, height, width, height of each image in pixels, before batch padding.
+
+        Returns:
+            Boxes (B, N, 4) in xyxy pixels and features (B, N, C).
+        """
+        boxes = bbox_cxcywh_to_xyxy(self.init_proposal_bboxes.weight)  # (N, 4), relative
+        boxes = boxes[None] * image_whwh[:, None]  # (B, N, 4)
+        features = self.init_proposal_features.weight[None].expand(len(image_whwh), -1, -1)  # (B, N, C)
+        return boxes, features

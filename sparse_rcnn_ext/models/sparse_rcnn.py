@@ -1,0 +1,98 @@
+"""The detector: backbone, neck, learned proposals, stages."""
+
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from sparse_rcnn_ext.models.post_process import top_detections
+from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
+from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_targets
+from sparse_rcnn_ext.registry import MODELS
+
+
+@MODELS.register_module()
+class SparseRCNN(BaseDetector):
+    """Sparse R-CNN: end-to-end object detection with learnable proposals (https://arxiv.org/abs/2011.12450).
+
+    Parameter names are those of mmdet's ``SparseRCNN``, so its checkpoints load unchanged.
+
+    Args:
+        backbone: Feature extractor.
+        neck: Makes the pyramid of the backbone's features.
+        rpn_head: The learned proposals.
+        roi_head: The stages.
+        criterion: Matching and losses.
+        test_cfg: ``max_per_img``, detections kept per image; None or absent keeps as many as there are proposals.
+        data_preprocessor: Normalises and pads the images of a batch.
+        init_cfg: Weights to start from, see mmengine.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        rpn_head: dict,
+        roi_head: dict,
+        criterion: dict,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MMDET_MODELS.build(backbone)
+        self.neck = MMDET_MODELS.build(neck)
+        self.rpn_head = MMDET_MODELS.build(rpn_head)
+        self.roi_head = MMDET_MODELS.build(roi_head)
+        self.criterion = MMDET_MODELS.build(criterion)
+        self.max_per_img = (test_cfg or {}).get('max_per_img') or self.rpn_head.num_proposals
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) to pyramid levels (B, C, H_l, W_l), finest first."""
+        return self.neck(self.backbone(batch_inputs))
+
+    def forward_stages(self, batch_inputs: Tensor, image_whwh: Tensor) -> StageOutputs:
+        """All stages on a batch: tensors in, tensors out, free of synchronisation.
+
+        Args:
+            batch_inputs: (B, 3, H, W), normalised and padded.
+            image_whwh: (B, 4) width, height, width, height in pixels, before batch padding.
+        """
+        boxes, features = self.rpn_head(image_whwh)
+        return self.roi_head(self.extract_feat(batch_inputs), boxes, features)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> StageOutputs:
+        return self.forward_stages(batch_inputs, pack_image_whwh(batch_data_samples, batch_inputs))
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of every stage by name, ``s0.loss_cls`` and so on.
+
+        Args:
+            batch_inputs: (B, 3, H, W), normalised and padded.
+            batch_data_samples: One per image, with ``gt_instances`` and the meta key ``img_shape``.
+        """
+        image_whwh = pack_image_whwh(batch_data_samples, batch_inputs)
+        outputs = self.forward_stages(batch_inputs, image_whwh)
+        return self.criterion(outputs, pack_targets(batch_data_samples, image_whwh))
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+        """Detections of the last stage.
+
+        Args:
+            batch_inputs: (B, 3, H, W), normalised and padded.
+            batch_data_samples: One per image, with the meta keys ``img_shape`` and, to rescale, ``scale_factor``.
+            rescale: Give boxes in the pixels of the original image.
+
+        Returns:
+            The data samples with ``pred_instances``: ``bboxes`` (D, 4) xyxy pixels, ``scores`` (D,) falling,
+            ``labels`` (D,).
+        """
+        outputs = self._forward(batch_inputs, batch_data_samples)
+        boxes, scores, labels = top_detections(outputs.logits[-1], outputs.boxes[-1], self.max_per_img)
+        for image, sample in enumerate(batch_data_samples):
+            image_boxes = boxes[image]
+            if rescale:
+                image_boxes = image_boxes / image_boxes.new_tensor(sample.scale_factor).repeat(2)
+            sample.pred_instances = InstanceData(bboxes=image_boxes, scores=scores[image], labels=labels[image])
+        return batch_data_samples

@@ -1,0 +1,54 @@
+"""The edge between mmdet's data samples and tensors."""
+
+from typing import NamedTuple
+
+import torch
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
+from torch import Tensor
+
+
+class Targets(NamedTuple):
+    """Ground truth of a batch, padded to the image with the most boxes (G)."""
+
+    boxes: Tensor
+    """(B, G, 4) xyxy pixels; rows beyond an image's count are padding."""
+    labels: Tensor
+    """(B, G) class indices; 0 in the padding."""
+    counts: tuple[int, ...]
+    """Boxes of each image. Numbers on the host, so that nothing waits for the device."""
+    image_whwh: Tensor
+    """(B, 4) width, height, width, height in pixels, before batch padding."""
+
+
+def pack_image_whwh(data_samples: SampleList, like: Tensor) -> Tensor:
+    """Sizes of the images as they entered the network, without batch padding.
+
+    Args:
+        data_samples: One per image, with the meta key ``img_shape``.
+        like: A tensor whose device and dtype (at least float32) the result takes.
+
+    Returns:
+        (B, 4) width, height, width, height in pixels.
+    """
+    sizes = [(*sample.img_shape[1::-1], *sample.img_shape[1::-1]) for sample in data_samples]
+    return torch.tensor(sizes, dtype=torch.promote_types(like.dtype, torch.float32)).to(like.device, non_blocking=True)
+
+
+def pack_targets(data_samples: SampleList, image_whwh: Tensor) -> Targets:
+    """Pad the ground truth of a batch into tensors.
+
+    Args:
+        data_samples: One per image, with ``gt_instances`` (``bboxes`` in xyxy pixels and ``labels``).
+        image_whwh: (B, 4), see :func:`pack_image_whwh`.
+
+    Returns:
+        The padded targets, on the device of ``image_whwh``.
+    """
+    counts = tuple(len(sample.gt_instances) for sample in data_samples)
+    boxes = image_whwh.new_zeros(len(counts), max(counts), 4)
+    labels = torch.zeros(boxes.shape[:2], dtype=torch.long, device=boxes.device)
+    for image, (sample, count) in enumerate(zip(data_samples, counts, strict=True)):
+        boxes[image, :count] = get_box_tensor(sample.gt_instances.bboxes).to(boxes)
+        labels[image, :count] = sample.gt_instances.labels.to(labels)
+    return Targets(boxes, labels, counts, image_whwh)

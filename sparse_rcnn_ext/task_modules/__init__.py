@@ -1,0 +1,6 @@
+"""Matching of proposals and ground truth."""
+
+from .hungarian_assigner import HungarianAssigner
+from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost
+
+__all__ = ['BBoxL1Cost', 'FocalLossCost', 'HungarianAssigner', 'IoUCost']

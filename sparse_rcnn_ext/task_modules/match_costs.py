@@ -1,0 +1,83 @@
+"""What it costs to give a ground truth to a proposal.
+
+Every cost is called alike and in batch:
+
+    cost(logits, boxes, targets)
+
+with logits (S, B, N, K) and boxes (S, B, N, 4) in xyxy pixels, in at least float32, and the padded targets of the batch.
+It returns (S, B, N, G); columns of padding hold numbers without meaning.
+"""
+
+import torch
+from mmdet.structures.bbox import bbox_overlaps
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from sparse_rcnn_ext.models.targets import Targets
+from sparse_rcnn_ext.registry import TASK_UTILS
+
+
+@TASK_UTILS.register_module()
+class FocalLossCost:
+    """Focal loss of calling a proposal the ground truth's class, less that of calling it background.
+
+    The class cost of Deformable DETR (https://arxiv.org/abs/2010.04159) with the focal loss of
+    https://arxiv.org/abs/1708.02002, from logits: −log p = softplus(−x) cannot overflow and needs no epsilon.
+
+    Args:
+        weight: Weight of this cost.
+        alpha: Balance of foreground against background.
+        gamma: How much sure answers count less.
+    """
+
+    def __init__(self, weight: float = 2.0, alpha: float = 0.25, gamma: float = 2.0) -> None:
+        self.weight = weight
+        self.alpha = alpha
+        self.gamma = gamma
+
+    def __call__(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
+        """See the module's text."""
+        index = targets.labels[:, None].expand(*logits.shape[:-1], -1)  # (S, B, N, G)
+        logits = logits.gather(-1, index)
+        prob = logits.sigmoid()
+        foreground = self.alpha * (1 - prob) ** self.gamma * softplus(-logits)
+        background = (1 - self.alpha) * prob**self.gamma * softplus(logits)
+        return self.weight * (foreground - background)
+
+
+@TASK_UTILS.register_module()
+class BBoxL1Cost:
+    """L1 distance of the corners, in units of the image's width and height.
+
+    Args:
+        weight: Weight of this cost.
+    """
+
+    def __init__(self, weight: float = 5.0) -> None:
+        self.weight = weight
+
+    def __call__(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
+        """See the module's text."""
+        scale = targets.image_whwh[:, None]
+        return self.weight * torch.cdist(boxes / scale, (targets.boxes / scale).to(boxes), p=1)
+
+
+@TASK_UTILS.register_module()
+class IoUCost:
+    """Negative overlap of the boxes.
+
+    Args:
+        iou_mode: 'iou' or 'giou' (https://arxiv.org/abs/1902.09630).
+        weight: Weight of this cost.
+    """
+
+    def __init__(self, iou_mode: str = 'giou', weight: float = 2.0) -> None:
+        if iou_mode not in ('iou', 'giou'):
+            raise ValueError(f"IoUCost: iou_mode is {iou_mode!r}; set it to 'iou' or 'giou'.")
+        self.iou_mode = iou_mode
+        self.weight = weight
+
+    def __call__(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
+        """See the module's text."""
+        target_boxes = targets.boxes.to(boxes).expand(len(boxes), -1, -1, -1)
+        return -self.weight * bbox_overlaps(boxes, target_boxes, mode=self.iou_mode)
