@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def decode_deltas(
-    boxes: Tensor, deltas: Tensor, stds: Tensor, wh_scale_range: tuple[float, float]
-) -> Tensor:
+def decode_deltas(boxes: Tensor, deltas: Tensor, stds: Tensor, wh_scale_range: tuple[float, float]) -> Tensor:
     """Shift and scale boxes, as in R-CNN (https://arxiv.org/abs/1311.2524, appendix C).
 
     Centres move by delta · std · side, sides grow by exp(delta · std). The result is not clipped to the image.

@@ -4,7 +4,8 @@ Every cost is called alike and in batch:
 
     cost(logits, boxes, targets)
 
-with logits (S, B, N, K) and boxes (S, B, N, 4) in xyxy pixels, in at least float32, and the padded targets of the batch.
+with logits (S, B, N, K) and boxes (S, B, N, 4) in xyxy pixels, in at least float32, and the padded targets of the
+batch.
 It returns (S, B, N, G); columns of padding hold numbers without meaning.
 """
 

@@ -37,7 +37,5 @@ def our_name(name: str) -> str:
     for pattern, replacement in _BACKBONE + _HEAD:
         name = re.sub(pattern, replacement, name)
     name = re.sub(r'^backbone\.bottom_up\.res(\d)\.', lambda m: f'backbone.layer{int(m[1]) - 1}.', name)
-    name = re.sub(
-        r'^backbone\.fpn_lateral(\d)\.', lambda m: f'neck.lateral_convs.{int(m[1]) - 2}.conv.', name
-    )
+    name = re.sub(r'^backbone\.fpn_lateral(\d)\.', lambda m: f'neck.lateral_convs.{int(m[1]) - 2}.conv.', name)
     return re.sub(r'^backbone\.fpn_output(\d)\.', lambda m: f'neck.fpn_convs.{int(m[1]) - 2}.conv.', name)

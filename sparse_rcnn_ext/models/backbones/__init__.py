@@ -1,0 +1,5 @@
+"""Backbones that mmdet lacks."""
+
+from .timm_backbone import TimmBackbone
+
+__all__ = ['TimmBackbone']

