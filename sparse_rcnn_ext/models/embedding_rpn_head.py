@@ -1,7 +1,6 @@
 """The learned proposals: one box and one feature each, the same for every image."""
 
 import torch
-from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -13,28 +12,25 @@ from sparse_rcnn_ext.registry import MODELS
 class EmbeddingRPNHead(BaseModule):
     """Learnable proposal boxes and features in place of a region proposal network.
 
-    Sparse R-CNN (https://arxiv.org/abs/2011.12450), section 3.2. Boxes are kept as cxcywh relative to the image.
+    Sparse R-CNN (https://arxiv.org/abs/2011.12450), section 3.2. Boxes are kept as cxcywh relative to the image and
+    start as the whole image.
 
     Args:
         num_proposals: How many proposals every image gets (N).
         proposal_feature_channel: Channels of a proposal's feature (C).
-        init_boxes: Where the boxes start; None is the whole image.
     """
 
-    def __init__(
-        self, num_proposals: int = 100, proposal_feature_channel: int = 256, init_boxes: dict | None = None
-    ) -> None:
+    def __init__(self, num_proposals: int = 100, proposal_feature_channel: int = 256) -> None:
         super().__init__()
-        self.init_boxes = MMDET_TASK_UTILS.build(init_boxes or dict(type='sparse_rcnn_ext.ImageBoxes'))
         self.num_proposals = num_proposals
         self.init_proposal_bboxes = nn.Embedding(num_proposals, 4)
         self.init_proposal_features = nn.Embedding(num_proposals, proposal_feature_channel)
 
     def init_weights(self) -> None:
-        """Place the boxes; features keep the standard normal of ``nn.Embedding``."""
+        """Set every box to the whole image; features keep the standard normal of ``nn.Embedding``."""
         super().init_weights()
         with torch.no_grad():
-            self.init_proposal_bboxes.weight.copy_(self.init_boxes(self.num_proposals))
+            self.init_proposal_bboxes.weight.copy_(torch.tensor([0.5, 0.5, 1.0, 1.0]))
 
     def forward(self, image_whwh: Tensor) -> tuple[Tensor, Tensor]:
         """Lay the proposals over each image.
