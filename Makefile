@@ -1,0 +1,65 @@
+# Everything that this repository does by one word; `make` alone lists the words.
+#
+#   PYTHON  the Python 3.10, 3.11 or 3.12 to start from; default: the newest of them that is found
+#   STACK   onedl: the maintained continuations of mmdet, mmengine and mmcv (default); upstream: the last OpenMMLab releases
+#   VENV    the folder of the environment; default: .venv, or .venv-upstream
+#   JOBS    test processes; default: 2
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?=
+STACK ?= onedl
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+ifeq ($(STACK),onedl)
+VENV ?= .venv
+REQUIREMENTS := requirements/runtime.txt
+else ifeq ($(STACK),upstream)
+VENV ?= .venv-upstream
+REQUIREMENTS := requirements/upstream.txt
+else
+$(error STACK=$(STACK) is unknown: it is onedl or upstream)
+endif
+
+# The stamps are newer than what they stand for, and named after the stack: one folder never serves both.
+INSTALLED := $(VENV)/.installed-$(STACK)
+TESTS_INSTALLED := $(VENV)/.tests-installed-$(STACK)
+
+.PHONY: help quickstart install test lint clean
+
+help:
+	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: under 12 minutes'
+	@echo 'make install      only the environment $(VENV)'
+	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
+	@echo 'make lint         only ruff'
+	@echo 'make clean        remove the environments and caches; runs in work_dirs/ stay'
+	@echo 'Variables: PYTHON=python3.11  STACK=onedl|upstream  VENV=folder  JOBS=2'
+
+quickstart: $(INSTALLED)
+	$(VENV)/bin/python tools/quickstart.py
+
+install: $(INSTALLED)
+	@echo 'Ready: $(VENV)/bin/python'
+
+# One thread a process: the test processes share the cores already.
+test: lint
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(TESTS_INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-upstream build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml tools/setup/install.sh
+	@tools/setup/install.sh '$(VENV)' '$(REQUIREMENTS)' '$(PYTHON)'
+	@touch $@
+
+$(TESTS_INSTALLED): requirements/tests.txt $(INSTALLED)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --requirement requirements/tests.txt
+	@touch $@

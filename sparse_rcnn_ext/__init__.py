@@ -1,0 +1,14 @@
+"""Sparse R-CNN for MMDetection: models, matching, losses and training parts, registered under one scope.
+
+Import this package before ``mmdet.models``: it supplies the one compiled module of mmcv that mmdet wants where mmcv
+was installed without it. The parts themselves are imported when a config first names one.
+"""
+
+from . import opencv_check, portable_ops
+
+opencv_check.require_opencv()
+portable_ops.install()
+
+from .engine.safe_globals import register_safe_globals  # noqa: E402  (what engine imports needs the two lines above)
+
+register_safe_globals()

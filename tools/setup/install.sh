@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Makes a virtual environment with the pinned requirements and this repository in it, or brings one up to date.
+# Usage: install.sh VENV REQUIREMENTS [PYTHON]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+venv=$1
+requirements=$2
+python=${3:-}
+# Says what the folder is: 'installing FILE' or 'ready FILE', with the file of requirements.
+state=$venv/.state
+
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+# Compiling every file of torch takes half a minute; Python compiles those that it imports.
+export PIP_NO_COMPILE=1
+
+# An interrupted pip may leave half a package that it later takes for a whole one: such a folder is made anew.
+if [ "$(cat "$state" 2>/dev/null)" = "installing $requirements" ]; then
+    rm -rf "$venv"
+fi
+if [ -z "$(ls -A "$venv" 2>/dev/null)" ]; then
+    python=$(tools/setup/find_python.sh "$python")
+    mkdir -p "$venv"
+    echo "installing $requirements" >"$state"
+    "$python" -m venv "$venv"
+elif [ "$(cat "$state" 2>/dev/null)" != "ready $requirements" ]; then
+    echo "VENV=$venv exists and was not made by make from $requirements: name another folder, or remove this one." >&2
+    exit 1
+fi
+echo "installing $requirements" >"$state"
+
+"$venv/bin/python" -m pip install --requirement "$requirements"
+"$venv/bin/python" -m pip install --no-deps --editable .
+
+# opencv-python (onedl-mmcv and imaug want it) needs libGL, which a bare server lacks; opencv-python-headless (imaug wants
+# it too) does not. Both write the folder cv2, so whichever pip unpacks last wins. We want the headless one, therefore it
+# is unpacked once more. The other stays listed as installed, so that pip sees every requirement met and leaves it alone.
+"$venv/bin/python" -m pip install --no-deps --force-reinstall "$(grep '^opencv-python-headless==' "$requirements")"
+
+"$venv/bin/python" -c 'import sparse_rcnn_ext, mmdet.models'
+echo "ready $requirements" >"$state"
