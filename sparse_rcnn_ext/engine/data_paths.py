@@ -1,0 +1,73 @@
+"""Check the files and folders that a config names before anything slow starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .errors import UserError
+
+
+def check_data_paths(cfg: Config, phases: tuple[str, ...]) -> None:
+    """See that annotation files and image folders exist.
+
+    Paths on a remote storage (a ``backend_args``, or ``://`` in the path) are left to their backend.
+
+    Args:
+        cfg: The config of the run.
+        phases: Some of ``'train'``, ``'val'``, ``'test'``; each is checked where the config defines it.
+
+    Raises:
+        UserError: Names the missing path and the setting to change.
+    """
+    for phase in phases:
+        for setting, dataset in _datasets(cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
+            _check_dataset(setting, dataset)
+        evaluators = cfg.get(f'{phase}_evaluator') or []
+        if isinstance(evaluators, dict):
+            _check_annotations(f'{phase}_evaluator.ann_file', evaluators, '')
+        else:
+            for number, evaluator in enumerate(evaluators):
+                _check_annotations(f'{phase}_evaluator.{number}.ann_file', evaluator, '')
+
+
+def _datasets(node: dict | None, setting: str) -> Iterator[tuple[str, dict]]:
+    """Every innermost dataset of a dataloader config, with the dotted name of its place."""
+    if node is None:
+        return
+    if 'dataset' in node:
+        yield from _datasets(node['dataset'], f'{setting}.dataset')
+    elif 'datasets' in node:
+        for number, child in enumerate(node['datasets']):
+            yield from _datasets(child, f'{setting}.datasets.{number}')
+    else:
+        yield setting, node
+
+
+def _check_dataset(setting: str, dataset: dict) -> None:
+    root = dataset.get('data_root') or ''
+    _check_annotations(f'{setting}.ann_file', dataset, root)
+    for key, prefix in (dataset.get('data_prefix') or {}).items():
+        if _is_local(dataset, root, prefix):
+            folder = Path(root, prefix)
+            if not (folder.is_dir() and any(folder.iterdir())):
+                raise UserError(_sentence('image folder', folder, f'{setting}.data_prefix.{key}', root))
+
+
+def _check_annotations(setting: str, owner: dict, root: str) -> None:
+    ann_file = owner.get('ann_file')
+    if ann_file and _is_local(owner, root, ann_file) and not Path(root, ann_file).is_file():
+        raise UserError(_sentence('annotation file', Path(root, ann_file), setting, root))
+
+
+def _is_local(owner: dict, root: str, path: str) -> bool:
+    return not owner.get('backend_args') and '://' not in root and '://' not in path
+
+
+def _sentence(what: str, path: Path, setting: str, root: str) -> str:
+    state = 'is empty' if path.is_dir() else 'does not exist'
+    # A relative path says nothing without the folder from which it was looked for.
+    where = '' if path.is_absolute() else f' below the current folder {Path.cwd()}'
+    owner = setting.partition('.ann_file')[0].partition('.data_prefix')[0]
+    root_setting = f'{owner}.data_root or ' if root else ''
+    return f'the {what} {path} {state}{where}: set {root_setting}{setting} to where it is'

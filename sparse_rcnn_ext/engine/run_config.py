@@ -1,0 +1,69 @@
+"""What tools/train.py and tools/test.py make of a config file and their arguments."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner.checkpoint import find_latest_checkpoint
+
+from .errors import UserError
+
+AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+
+
+def load_config(path: str, options: dict | None, work_dir: str | None) -> Config:
+    """Read a config file and settle where its run lands.
+
+    Args:
+        path: The config file.
+        options: Dotted names and values of ``--cfg-options``.
+        work_dir: Where the run lands; None: the config's own ``work_dir``, else work_dirs/CONFIG_NAME.
+
+    Raises:
+        UserError: If there is no such file, or an option does not fit it.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
+    cfg = Config.fromfile(path)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (TypeError, KeyError, IndexError, AssertionError) as error:
+        raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
+    return cfg
+
+
+def check_checkpoint(path: str, setting: str) -> None:
+    """Raise UserError where ``path`` is a local file that does not exist; ``setting`` says who named it."""
+    if '://' not in path and not Path(path).is_file():
+        raise UserError(f'no checkpoint file {path}: {setting} must name one')
+
+
+def choose_checkpoint(cfg: Config, resume: str | None) -> None:
+    """Set ``resume`` and ``load_from`` as ``--resume`` asks.
+
+    Args:
+        cfg: The config of the run.
+        resume: None: as the config says; ``'auto'``: the last checkpoint of ``cfg.work_dir``, and where there is none
+            a fresh start from the config's ``load_from``; else the checkpoint to go on from.
+
+    Raises:
+        UserError: If the checkpoint file does not exist.
+    """
+    if resume == 'auto':
+        latest = find_latest_checkpoint(cfg.work_dir)
+        if latest and not Path(latest).is_file():
+            # The run's folder was moved; the record of its last checkpoint holds the old place.
+            latest = str(Path(cfg.work_dir, Path(latest).name))
+        cfg.resume = latest is not None
+        cfg.load_from = latest or cfg.get('load_from')
+    elif resume is not None:
+        cfg.resume = True
+        cfg.load_from = resume
+    if cfg.get('load_from'):
+        check_checkpoint(cfg.load_from, '--resume' if cfg.get('resume') else 'load_from')
+
+
+def switch_amp(cfg: Config, dtype: str) -> None:
+    """Train in mixed precision: ``dtype`` is ``'bf16'``, ``'fp16'`` or ``'auto'`` (fp16 on CUDA, bf16 without)."""
+    cfg.optim_wrapper.type = 'sparse_rcnn_ext.AmpOptimWrapper'
+    cfg.optim_wrapper.dtype = AMP_DTYPES.get(dtype)

@@ -1,0 +1,154 @@
+"""Mixed precision: what the wrapper adds to mmengine's, and that it steps as mmengine's plain wrapper does."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from sparse_rcnn_ext.engine.amp_optim_wrapper import AmpOptimWrapper
+from sparse_rcnn_ext.engine.errors import UserError
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='float16 needs CUDA')
+without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+# The first gradient is far over the limit, so clipping decides.
+SETTINGS = {'accumulative_counts': 2, 'clip_grad': {'max_norm': 0.1, 'norm_type': 2}}
+
+
+def make_wrapper(wrapper_type, model, **settings):
+    return wrapper_type(optimizer=torch.optim.AdamW(model.parameters(), lr=0.1), **copy.deepcopy(settings))
+
+
+def train(wrapper, model, steps, autocast=True):
+    """Two backward passes a step on inputs that depend on the step; the model's output is 8 wide."""
+    wrapper.initialize_count_status(model, 2 * steps.start, 2 * steps.stop)
+    for count in range(2 * steps.start, 2 * steps.stop):
+        inputs = torch.sin(torch.arange(32.0).reshape(4, 8) + count).to(DEVICE)
+        if autocast:
+            with wrapper.optim_context(model):
+                loss = model(inputs).float().square().sum()
+        else:
+            loss = model(inputs).square().sum()
+        wrapper.update_params(loss)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Linear(8, 8).to(DEVICE)
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    return all(torch.equal(*pair) for pair in zip(first.state_dict().values(), second.state_dict().values()))
+
+
+@without_cuda
+def test_cpu_takes_bfloat16(model):
+    wrapper = make_wrapper(AmpOptimWrapper, model)
+    with wrapper.optim_context(model):
+        assert model(torch.ones(1, 8)).dtype == torch.bfloat16
+    assert model(torch.ones(1, 8)).dtype == torch.float32
+    assert not wrapper.loss_scaler.is_enabled()
+
+
+@without_cuda
+def test_float16_without_cuda_is_refused(model):
+    with pytest.raises(UserError, match=r'needs CUDA.*--amp bf16'):
+        make_wrapper(AmpOptimWrapper, model, dtype='float16')
+
+
+def test_unknown_dtype_is_refused(model):
+    with pytest.raises(UserError, match="'float16' or 'bfloat16'"):
+        make_wrapper(AmpOptimWrapper, model, dtype='bf16')
+
+
+def test_accumulates_and_clips_as_the_plain_wrapper(model):
+    plain_model = copy.deepcopy(model)
+    start = copy.deepcopy(model)
+    train(make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS), model, range(3), autocast=False)
+    train(make_wrapper(OptimWrapper, plain_model, **SETTINGS), plain_model, range(3), autocast=False)
+    assert same(model, plain_model)
+    assert not same(model, start)
+
+
+def test_bfloat16_stays_near_float32(model):
+    plain_model = copy.deepcopy(model)
+    train(make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS), model, range(3))
+    train(make_wrapper(OptimWrapper, plain_model, **SETTINGS), plain_model, range(3), autocast=False)
+    assert not same(model, plain_model)
+    torch.testing.assert_close(model.weight, plain_model.weight, atol=0.02, rtol=0)
+
+
+def test_resumes(model):
+    uninterrupted = copy.deepcopy(model)
+    train(make_wrapper(AmpOptimWrapper, uninterrupted, dtype='bfloat16', **SETTINGS), uninterrupted, range(4))
+
+    first = make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS)
+    train(first, model, range(2))
+    saved = copy.deepcopy(first.state_dict())
+    second = make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS)
+    second.load_state_dict(saved)
+    assert 'loss_scaler' in saved, 'the caller keeps its dict'
+    train(second, model, range(2, 4))
+    assert same(model, uninterrupted)
+
+
+def test_resumes_from_a_float32_run(model):
+    plain = make_wrapper(OptimWrapper, model, **SETTINGS)
+    train(plain, model, range(2), autocast=False)
+    wrapper = make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS)
+    wrapper.load_state_dict(plain.state_dict())
+    assert wrapper.optimizer.state_dict()['state'][0]['step'] == 2
+
+
+def scaled_wrapper(model):
+    """With the loss scaler of float16, which runs on the CPU too, though float16 training is refused there."""
+    wrapper = make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS)
+    wrapper.loss_scaler = torch.amp.GradScaler(DEVICE)
+    return wrapper
+
+
+def test_scaled_run_resumes_from_a_bfloat16_run(model):
+    first = make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **SETTINGS)
+    train(first, model, range(2))
+    second = scaled_wrapper(model)
+    second.load_state_dict(first.state_dict())
+    train(second, model, range(2, 3))
+    assert second.optimizer.state_dict()['state'][0]['step'] == 3
+
+
+def test_scaled_gradients_are_clipped_unscaled(model):
+    plain_model = copy.deepcopy(model)
+    train(scaled_wrapper(model), model, range(3), autocast=False)
+    train(make_wrapper(OptimWrapper, plain_model, **SETTINGS), plain_model, range(3), autocast=False)
+    for scaled, plain in zip(model.parameters(), plain_model.parameters()):
+        torch.testing.assert_close(scaled, plain)
+
+
+def test_overflow_skips_the_step_and_halves_the_scale(model):
+    start = copy.deepcopy(model)
+    wrapper = scaled_wrapper(model)
+    for _ in range(2):
+        wrapper.update_params(model(torch.ones(1, 8, device=DEVICE)).sum() * float('inf'))
+    assert same(model, start)
+    assert wrapper.loss_scaler.get_scale() == 32768
+    other = scaled_wrapper(model)
+    other.load_state_dict(wrapper.state_dict())
+    assert other.loss_scaler.get_scale() == 32768
+
+
+@needs_cuda
+def test_cuda_takes_float16(model):
+    wrapper = make_wrapper(AmpOptimWrapper, model)
+    with wrapper.optim_context(model):
+        assert model(torch.ones(1, 8, device=DEVICE)).dtype == torch.float16
+    assert wrapper.loss_scaler.is_enabled()
+
+
+def test_is_built_by_name(model):
+    from mmengine.optim import build_optim_wrapper
+
+    settings = {'type': 'sparse_rcnn_ext.AmpOptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 0.1}}
+    assert type(build_optim_wrapper(model, settings)) is AmpOptimWrapper

@@ -1,0 +1,93 @@
+"""A small model learns eight real COCO images by heart, through the tools that users run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = """
+_base_ = {bases}
+num_images = 8
+image_root = {image_root!r}
+ann_file = {ann_file!r}
+model = dict(
+    backbone=dict(frozen_stages=0),
+    roi_head=dict(bbox_head=dict(num_classes=80)),
+)
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(320, 320), keep_ratio=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+dataset = dict(
+    _delete_=True, type='CocoDataset', ann_file=ann_file, data_prefix=dict(img=image_root), pipeline=pipeline)
+train_dataloader = dict(
+    batch_size=num_images, num_workers=0, persistent_workers=False, batch_sampler=None,
+    dataset=dict(_delete_=True, type='RepeatDataset', times={iterations}, dataset=dict(
+        type='CocoDataset', ann_file=ann_file, data_prefix=dict(img=image_root), pipeline=pipeline)))
+val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(dataset, test_mode=True))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=ann_file)
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=100)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end={iterations}, eta_min=0),
+]
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+"""
+ITERATIONS = 240
+
+
+def eight_images(shared_dir, folder):
+    """Annotations of the eight images of lowest number that have 4 to 9 boxes, none of them a crowd."""
+    truth = json.loads((shared_dir / 'data/coco_mini/annotations/instances_train2017.json').read_text())
+    boxes = {image['id']: [] for image in truth['images']}
+    for annotation in truth['annotations']:
+        boxes[annotation['image_id']].append(annotation)
+    fits = [i for i, found in boxes.items() if 4 <= len(found) <= 9 and not any(a['iscrowd'] for a in found)]
+    chosen = sorted(fits)[:8]
+    truth['images'] = [image for image in truth['images'] if image['id'] in chosen]
+    truth['annotations'] = [annotation for annotation in truth['annotations'] if annotation['image_id'] in chosen]
+    path = folder / 'eight.json'
+    path.write_text(json.dumps(truth))
+    return path
+
+
+def run(*command):
+    """Output of a tool; fails with that output if the tool does."""
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_overfits_eight_images(shared_dir, repo_dir, tmp_path):
+    ann_file = eight_images(shared_dir, tmp_path)
+    bases = ['models/sparse-rcnn_lite0_fpn', 'datasets/coco_detection', 'schedules/schedule_1x', 'default_runtime']
+    config = tmp_path / 'overfit.py'
+    config.write_text(
+        CONFIG.format(
+            bases=[str(Path(repo_dir, 'configs/_base_', f'{base}.py')) for base in bases],
+            image_root=str(shared_dir / 'data/coco_mini/train2017'),
+            ann_file=str(ann_file),
+            iterations=ITERATIONS,
+        )
+    )
+    work_dir = tmp_path / 'run'
+    run(repo_dir / 'tools/train.py', config, '--work-dir', work_dir, '--seed', 0)
+    detections = tmp_path / 'detections.json'
+    run(repo_dir / 'tools/test.py', config, work_dir / 'epoch_1.pth', '--work-dir', work_dir, '--out', detections)
+
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO(str(ann_file))
+    evaluation = COCOeval(truth, truth.loadRes(str(detections)), 'bbox')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] >= 0.80

@@ -1,0 +1,86 @@
+"""Test a detector: tools/test.py CONFIG CHECKPOINT [options]; prints the COCO table."""
+
+import argparse
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    parser.add_argument('--work-dir', help='where the log lands (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument('--out', metavar='FILE.json', help="write the detections in COCO's result format")
+    parser.add_argument('--show-dir', metavar='DIR', help='write every image with its detections')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as test_dataloader.batch_size=4',
+    )
+    return parser.parse_args(argv)
+
+
+def show_detections(cfg: Config, folder: str) -> None:
+    """Let the visualization hook write every tested image into ``folder``."""
+    # The hook puts a relative folder below the run's own.
+    cfg.merge_from_dict(
+        {
+            'default_hooks.visualization.type': 'DetVisualizationHook',
+            'default_hooks.visualization.draw': True,
+            'default_hooks.visualization.test_out_dir': str(Path(folder).resolve()),
+        }
+    )
+
+
+def keep_detections(cfg: Config, out: str) -> str:
+    """Let the COCO metric keep its result file; return the path at which it will lie.
+
+    Raises:
+        UserError: If ``test_evaluator`` holds no CocoMetric, or ``out`` is no JSON file.
+    """
+    if not out.endswith('.json'):
+        raise UserError(f'--out is {out}: give a file that ends in .json')
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    for evaluator in evaluators:
+        if evaluator['type'] == 'CocoMetric':
+            evaluator['outfile_prefix'] = out.removesuffix('.json')
+            return f'{evaluator["outfile_prefix"]}.bbox.json'
+    raise UserError('--out needs a test_evaluator of type CocoMetric, whose result file it keeps')
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        cfg = load_config(args.config, args.cfg_options, args.work_dir)
+        check_checkpoint(args.checkpoint, 'the second argument')
+        check_data_paths(cfg, ('test',))
+        cfg.load_from = args.checkpoint
+        cfg.resume = False
+        if args.show_dir:
+            show_detections(cfg, args.show_dir)
+        result_file = keep_detections(cfg, args.out) if args.out else None
+        join_job(cfg, args.launcher)
+        runner = Runner.from_cfg(cfg)
+        runner.test()
+        if result_file and is_main_process():
+            Path(result_file).replace(args.out)
+            runner.logger.info(f'Detections: {args.out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,77 @@
+"""Train a detector: tools/train.py CONFIG [options]; the run lands in work_dirs/CONFIG_NAME/."""
+
+import argparse
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
+from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
+from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
+from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where logs and checkpoints land (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='auto|PATH',
+        help='go on from a checkpoint; auto (also without a value): from the last one in the work dir, if any',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('bf16', 'fp16', 'auto'),
+        help='mixed precision; auto (also without a value): fp16 on CUDA, bf16 on the CPU',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate linearly from the recipe's batch, counting processes and accumulated steps",
+    )
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as model.rpn_head.num_proposals=50',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        cfg = load_config(args.config, args.cfg_options, args.work_dir)
+        if args.amp:
+            switch_amp(cfg, args.amp)
+        if args.auto_scale_lr:
+            cfg.merge_from_dict({'auto_scale_lr.enable': True})
+        if args.seed is not None:
+            cfg.merge_from_dict({'randomness.seed': args.seed})
+        choose_checkpoint(cfg, args.resume)
+        check_data_paths(cfg, ('train', 'val'))
+        check_pretrained(cfg)
+        join_job(cfg, args.launcher)
+        runner = Runner.from_cfg(cfg)
+        set_learning_rate(runner)
+        with explain_failed_download(cfg):
+            runner.train()
+
+
+if __name__ == '__main__':
+    main()
