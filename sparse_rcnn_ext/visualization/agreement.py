@@ -1,0 +1,33 @@
+"""Which detections have an object, and which objects a detection."""
+
+import torch
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+def agree(detections: InstanceData, truth: InstanceData, min_iou: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Pair detections with objects of their class, the most confident first, each object once.
+
+    This is COCO's rule at one IoU threshold: any number of detections may lie in a crowd of their class.
+
+    Args:
+        detections: ``bboxes`` (D, 4) xyxy, ``scores`` (D,) falling, ``labels`` (D,).
+        truth: ``bboxes`` (G, 4) xyxy, ``labels`` (G,), ``crowds`` (G,) bool.
+        min_iou: The least IoU of a pair; for a crowd, the least share of the detection that lies in it.
+
+    Returns:
+        Which detections are no mistake (D,), and which objects were found (G,); crowds never count as found.
+    """
+    right = torch.zeros(len(detections), dtype=torch.bool)
+    found = torch.zeros(len(truth), dtype=torch.bool)
+    if not len(detections) or not len(truth):
+        return right, found
+    boxes, same_class = detections.bboxes.cpu(), detections.labels.cpu()[:, None] == truth.labels  # (D, G)
+    overlaps = bbox_overlaps(boxes, truth.bboxes) * (same_class & ~truth.crowds)
+    in_crowd = bbox_overlaps(boxes, truth.bboxes, mode='iof') * (same_class & truth.crowds)
+    for index, row in enumerate(overlaps):
+        best = row.masked_fill(found, 0).argmax()
+        if not found[best] and row[best] >= min_iou:
+            right[index] = found[best] = True
+    return right | (in_crowd >= min_iou).any(dim=1), found
