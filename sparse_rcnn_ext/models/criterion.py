@@ -61,7 +61,7 @@ class SparseRCNNCriterion(BaseModule):
             dtype = torch.promote_types(outputs.logits.dtype, torch.float32)
             terms = self._terms(outputs.logits.to(dtype), outputs.boxes.to(dtype), targets)
         num_stages = len(outputs.logits)
-        weights = self.stage_loss_weights or [1.0] * num_stages
+        weights = [1.0] * num_stages if self.stage_loss_weights is None else self.stage_loss_weights
         if len(weights) != num_stages:
             raise ValueError(f'criterion.stage_loss_weights has {len(weights)} weights for {num_stages} stages.')
         return {
@@ -77,7 +77,7 @@ class SparseRCNNCriterion(BaseModule):
         stage = torch.arange(num_stages, device=logits.device)[:, None].expand_as(image)
         labels = targets.labels[image, target]  # (S, M)
         num_matched = image.shape[1]
-        normaliser = reduce_mean(logits.new_tensor(float(num_matched))).clamp(min=1)
+        normaliser = reduce_mean(logits.new_full((), num_matched)).clamp(min=1)
 
         # One-hot, because mmdet's FocalLoss takes its portable path for targets of the logits' shape.
         one_hot = torch.zeros_like(logits)  # (S, B, N, K)

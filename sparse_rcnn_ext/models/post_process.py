@@ -1,5 +1,6 @@
 """From the last stage's logits to detections; no NMS."""
 
+import torch
 from torch import Tensor
 
 
@@ -14,10 +15,11 @@ def top_detections(logits: Tensor, boxes: Tensor, max_per_img: int) -> tuple[Ten
         max_per_img: Detections per image; at most N·K are there.
 
     Returns:
-        Boxes (B, D, 4), scores (B, D) falling, labels (B, D).
+        Boxes (B, D, 4), scores (B, D) falling and in at least float32, labels (B, D).
     """
     num_classes = logits.shape[-1]
-    pairs = logits.sigmoid().flatten(1)  # (B, N·K)
+    # In half precision many scores would tie, and numpy knows no bfloat16.
+    pairs = logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid().flatten(1)  # (B, N·K)
     scores, index = pairs.topk(min(max_per_img, pairs.shape[1]), dim=1)  # (B, D)
     proposals = index // num_classes
     return boxes.gather(1, proposals[..., None].expand(-1, -1, 4)), scores, index % num_classes

@@ -46,7 +46,8 @@ class SparseRCNN(BaseDetector):
         self.rpn_head = MMDET_MODELS.build(rpn_head)
         self.roi_head = MMDET_MODELS.build(roi_head)
         self.criterion = MMDET_MODELS.build(criterion)
-        self.max_per_img = (test_cfg or {}).get('max_per_img') or self.rpn_head.num_proposals
+        max_per_img = (test_cfg or {}).get('max_per_img')
+        self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) to pyramid levels (B, C, H_l, W_l), finest first."""

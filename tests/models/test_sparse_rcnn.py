@@ -1,0 +1,185 @@
+"""The detector: batches of any images train and test."""
+
+import pytest
+import torch
+from torch import nn
+
+from tests.models.small_model import CLASSES, PROPOSALS, STAGES, build_model, make_images, make_sample
+
+SIZES = [(64, 90), (50, 128), (96, 60)]
+
+
+@pytest.fixture(scope='module')
+def model() -> nn.Module:
+    return build_model().double().eval()
+
+
+def make_samples(counts=(0, 0, 0), **settings):
+    return [make_sample(size, n, seed, **settings) for seed, (size, n) in enumerate(zip(SIZES, counts, strict=True))]
+
+
+def losses_of(model: nn.Module, counts, **settings) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    found = model.loss(make_images(SIZES), make_samples(counts, **settings))
+    sum(value for name, value in found.items() if 'loss' in name).backward()
+    return found
+
+
+def assert_all_trained(model: nn.Module) -> None:
+    """Distributed training waits for the gradient of every parameter."""
+    missing = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not missing
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize('counts', [(4, 2, 3), (3, 0, 1), (0, 0, 2), (0, 0, 0)])
+def test_losses_are_finite_and_train_everything(counts):
+    model = build_model().double().train()
+    found = losses_of(model, counts)
+    kinds = ('loss_cls', 'loss_bbox', 'loss_iou', 'pos_acc')
+    assert set(found) == {f's{stage}.{kind}' for stage in range(STAGES) for kind in kinds}
+    for name, value in found.items():
+        assert value.isfinite(), name
+        if name.endswith('loss_cls'):
+            assert value > 0
+        elif 'loss' in name:
+            assert (value > 0) == any(counts), name
+    assert_all_trained(model)
+
+
+def test_without_boxes_every_class_score_falls():
+    model = build_model().double().train()
+    before = losses_of(model, (0, 0, 0))
+    torch.optim.SGD(model.parameters(), 1e-2).step()
+    after = losses_of(model, (0, 0, 0))
+    for stage in range(STAGES):
+        assert after[f's{stage}.loss_cls'] < before[f's{stage}.loss_cls']
+
+
+def test_a_batch_is_its_images(model):
+    images, samples = make_images(SIZES), make_samples((3, 0, 2))
+    with torch.no_grad():
+        batched = model(images, samples, mode='tensor')
+        for index in range(3):
+            one = slice(index, index + 1)
+            single = model(images[one], samples[one], mode='tensor')
+            torch.testing.assert_close(single.logits, batched.logits[:, one], rtol=1e-9, atol=1e-10)
+            torch.testing.assert_close(single.boxes, batched.boxes[:, one], rtol=1e-9, atol=1e-8)
+            assert not torch.allclose(single.boxes, batched.boxes[:, (index + 1) % 3, None], atol=1)
+
+
+def test_predictions_of_a_batch_are_those_of_its_images(model):
+    images = make_images(SIZES)
+    with torch.no_grad():
+        batched = model.predict(images, make_samples())
+        for index in range(3):
+            (single,) = model.predict(images[index : index + 1], make_samples()[index : index + 1])
+            found, expected = single.pred_instances, batched[index].pred_instances
+            torch.testing.assert_close(found.scores, expected.scores, rtol=1e-9, atol=0)
+            torch.testing.assert_close(found.bboxes, expected.bboxes, rtol=1e-9, atol=1e-8)
+            assert found.labels.tolist() == expected.labels.tolist()
+
+
+def test_more_boxes_than_proposals():
+    model = build_model().double().train()
+    seen = []
+    assign = model.criterion.assigner.assign
+    model.criterion.assigner.assign = lambda *args: seen.append(assign(*args)) or seen[-1]
+    found = losses_of(model, (PROPOSALS + 5, 2, 0))
+    assert_all_trained(model)
+    assert all(value.isfinite() for value in found.values())
+    for stage in range(STAGES):
+        crowded = seen[0].proposal[stage][seen[0].image[stage] == 0]
+        assert sorted(crowded.tolist()) == list(range(PROPOSALS))
+
+
+def test_weights_that_diverged_are_reported():
+    model = build_model().double().train()
+    nn.init.constant_(model.roi_head.bbox_head[1].fc_reg.bias, float('nan'))
+    with pytest.raises(FloatingPointError, match=r'stage 1 and image 0 of the batch is not finite'):
+        losses_of(model, (4, 2, 3))
+    nn.init.constant_(model.rpn_head.init_proposal_bboxes.weight, float('nan'))
+    with pytest.raises(FloatingPointError, match=r'stage 0 and image 1 '):
+        losses_of(model, (0, 2, 3))
+    model.predict(make_images(SIZES), make_samples())  # testing such weights does not crash
+
+
+def test_wrong_number_of_pyramid_levels():
+    model = build_model({'model.neck.num_outs': 5})
+    with pytest.raises(ValueError, match=r'5 pyramid levels for 4 featmap_strides'):
+        model.predict(make_images(SIZES, torch.float32), make_samples())
+
+
+def test_wrong_number_of_stage_loss_weights():
+    model = build_model({'model.criterion.stage_loss_weights': [1, 1]}).double()
+    with pytest.raises(ValueError, match=r'stage_loss_weights has 2 weights for 3 stages'):
+        losses_of(model, (4, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ('max_per_img', 'expected'), [(None, PROPOSALS), (3, 3), (17, 17), (1000, PROPOSALS * CLASSES)]
+)
+def test_number_of_detections(max_per_img, expected):
+    model = build_model({'model.test_cfg.max_per_img': max_per_img}).double().eval()
+    with torch.no_grad():
+        results = model.predict(make_images(SIZES), make_samples())
+    for result in results:
+        found = result.pred_instances
+        assert found.bboxes.shape == (expected, 4)
+        assert found.scores.shape == found.labels.shape == (expected,)
+        assert (found.scores[:-1] >= found.scores[1:]).all()
+        assert 0 < found.scores[-1] <= found.scores[0] < 1
+        assert set(found.labels.tolist()) <= set(range(CLASSES))
+
+
+def test_detections_are_the_last_stages(model):
+    images, samples = make_images(SIZES), make_samples()
+    with torch.no_grad():
+        outputs = model(images, samples, mode='tensor')
+        results = model.predict(images, samples)
+    for index, result in enumerate(results):
+        found = result.pred_instances
+        scores = outputs.logits[-1, index].sigmoid()
+        rows = [outputs.boxes[-1, index].tolist().index(box) for box in found.bboxes.tolist()]
+        assert torch.equal(scores[rows, found.labels], found.scores)
+
+
+def test_rescale_divides_by_the_scale_factor(model):
+    images = make_images(SIZES)
+    factors = [(0.5, 0.25), (2.0, 2.0), (1.0, 3.0)]  # of width and height
+    with torch.no_grad():
+        plain = model.predict(images, make_samples(), rescale=False)
+        samples = make_samples()
+        for sample, factor in zip(samples, factors, strict=True):
+            sample.set_metainfo(dict(scale_factor=factor))
+        rescaled = model.predict(images, samples)
+    for before, after, (x, y) in zip(plain, rescaled, factors, strict=True):
+        divisor = torch.tensor([x, y, x, y], dtype=torch.float64)
+        torch.testing.assert_close(after.pred_instances.bboxes * divisor, before.pred_instances.bboxes)
+        assert torch.equal(after.pred_instances.scores, before.pred_instances.scores)
+
+
+def test_the_image_size_before_padding_counts(model):
+    images = make_images(SIZES)
+    small, large = make_sample((64, 90), 0), make_sample((96, 128), 0)
+    with torch.no_grad():
+        a, b = (model(images[:1], [sample], mode='tensor').boxes for sample in (small, large))
+    assert not torch.allclose(a, b, atol=1)
+
+
+def test_raw_images_go_through_the_steps_of_mmengine():
+    model = build_model()
+    generator = torch.Generator().manual_seed(3)
+    inputs = [torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8) for size in SIZES]
+    data = dict(inputs=inputs, data_samples=make_samples((3, 0, 2)))
+    model.train()
+    total, logged = model.parse_losses(model(**model.data_preprocessor(data, training=True), mode='loss'))
+    assert total.isfinite()
+    losses = [value for name, value in logged.items() if '.loss' in name]
+    assert len(losses) == 3 * STAGES
+    assert total.item() == pytest.approx(sum(value.item() for value in losses), rel=1e-5)
+    model.eval()
+    with torch.no_grad():
+        results = model.test_step(dict(inputs=inputs, data_samples=make_samples()))
+    assert [len(result.pred_instances) for result in results] == [PROPOSALS] * 3
+    assert [result.batch_input_shape for result in results] == [(96, 128)] * 3
