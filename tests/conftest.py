@@ -26,7 +26,7 @@ def shared_dir() -> Path:
     return folder
 
 
-@pytest.fixture(scope='session', autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def mmdet_scope() -> None:
     """Bare type names mean mmdet's, as under every config of this repository."""
     init_default_scope('mmdet')

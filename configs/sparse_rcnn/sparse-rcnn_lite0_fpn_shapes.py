@@ -13,3 +13,4 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=5)),
 )
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(max_keep_ckpts=1))
+randomness = dict(seed=0)

@@ -9,24 +9,23 @@ import pytest
 
 CONFIG = """
 _base_ = {bases}
-num_images = 8
 image_root = {image_root!r}
 ann_file = {ann_file!r}
 model = dict(
-    backbone=dict(frozen_stages=0),
+    backbone=dict(frozen_stages=4),
     roi_head=dict(bbox_head=dict(num_classes=80)),
 )
 pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(320, 320), keep_ratio=True),
+    dict(type='Resize', scale=(192, 192), keep_ratio=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 dataset = dict(
     _delete_=True, type='CocoDataset', ann_file=ann_file, data_prefix=dict(img=image_root), pipeline=pipeline)
 train_dataloader = dict(
-    batch_size=num_images, num_workers=0, persistent_workers=False, batch_sampler=None,
-    dataset=dict(_delete_=True, type='RepeatDataset', times={iterations}, dataset=dict(
+    batch_size=4, num_workers=0, persistent_workers=False, batch_sampler=None,
+    dataset=dict(_delete_=True, type='RepeatDataset', times={repeats}, dataset=dict(
         type='CocoDataset', ann_file=ann_file, data_prefix=dict(img=image_root), pipeline=pipeline)))
 val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(dataset, test_mode=True))
 test_dataloader = val_dataloader
@@ -39,7 +38,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 """
-ITERATIONS = 240
+ITERATIONS = 600
 
 
 def eight_images(shared_dir, folder):
@@ -75,6 +74,7 @@ def test_overfits_eight_images(shared_dir, repo_dir, tmp_path):
             image_root=str(shared_dir / 'data/coco_mini/train2017'),
             ann_file=str(ann_file),
             iterations=ITERATIONS,
+            repeats=ITERATIONS // 2,  # eight images in batches of four
         )
     )
     work_dir = tmp_path / 'run'
