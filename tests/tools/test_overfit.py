@@ -1,6 +1,7 @@
 """A small model learns eight real COCO images by heart, through the tools that users run."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,7 @@ CONFIG = """
 _base_ = {bases}
 image_root = {image_root!r}
 ann_file = {ann_file!r}
-model = dict(
-    backbone=dict(frozen_stages=4),
-    roi_head=dict(bbox_head=dict(num_classes=80)),
-)
+model = dict(backbone=dict(frozen_stages=4))
 pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -79,15 +77,6 @@ def test_overfits_eight_images(shared_dir, repo_dir, tmp_path):
     )
     work_dir = tmp_path / 'run'
     run(repo_dir / 'tools/train.py', config, '--work-dir', work_dir, '--seed', 0)
-    detections = tmp_path / 'detections.json'
-    run(repo_dir / 'tools/test.py', config, work_dir / 'epoch_1.pth', '--work-dir', work_dir, '--out', detections)
-
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    truth = COCO(str(ann_file))
-    evaluation = COCOeval(truth, truth.loadRes(str(detections)), 'bbox')
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    assert evaluation.stats[0] >= 0.80
+    printed = run(repo_dir / 'tools/test.py', config, work_dir / 'epoch_1.pth', '--work-dir', work_dir)
+    ap = re.search(r'IoU=0\.50:0\.95 \| area=   all \| maxDets=100 \] = (\S+)', printed)[1]
+    assert float(ap) >= 0.80
