@@ -1,0 +1,24 @@
+"""Image files as the loader of a run sees them."""
+
+from pathlib import Path
+
+from PIL import Image
+
+# What OpenCV reads, which mmcv loads images with.
+SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'})
+ORIENTATION = 0x0112
+QUARTER_TURNS = frozenset({5, 6, 7, 8})
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, from the header alone.
+
+    OpenCV turns a photograph as its EXIF orientation says, so width and height are those after the turn.
+
+    Raises:
+        OSError: If the file is missing or no image.
+    """
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
+    return (height, width) if turned else (width, height)

@@ -1,0 +1,212 @@
+"""YOLO to COCO."""
+
+from pathlib import Path
+
+import pytest
+
+from sparse_rcnn_ext.datasets.convert.coco_json import NO_AREA, CocoJson
+from sparse_rcnn_ext.datasets.convert.yolo import NOT_A_LINE, convert_yolo, label_path
+from sparse_rcnn_ext.engine.errors import UserError
+from tests.datasets.convert.minis import (
+    EDGES,
+    HEIGHT,
+    OTHER_EDGES,
+    WIDTH,
+    make_yolo,
+    write_image,
+    yolo_line,
+)
+
+
+def write(root: Path, labels: dict[str, str | None], data: str = 'train: images\nnames: [cat, dog]\n') -> Path:
+    """Images of 100×80 with their label files (None: no such file) and a data.yaml, which is returned."""
+    for name, lines in labels.items():
+        path = root / f'images/{name}.jpg'
+        write_image(path)
+        if lines is not None:
+            label = root / f'labels/{name}.txt'
+            label.parent.mkdir(parents=True, exist_ok=True)
+            label.write_text(lines)
+    (root / 'data.yaml').write_text(data)
+    return root / 'data.yaml'
+
+
+def convert(data: Path) -> CocoJson:
+    return convert_yolo(data, ['train'])[0]['train']
+
+
+def boxes(coco: CocoJson) -> list[list[float]]:
+    return [annotation['bbox'] for annotation in coco.annotations]
+
+
+def test_normalised_centres_become_pixels(tmp_path):
+    coco = convert(write(tmp_path, {'a': '1 0.5 0.5 0.2 0.1\n0 0.25 0.75 0.5 0.5\n'}))
+    assert boxes(coco) == [pytest.approx([40, 36, 20, 8]), pytest.approx([0, 40, 50, 40])]
+    assert [box['area'] for box in coco.annotations] == pytest.approx([160, 2000])
+    assert [box['category_id'] for box in coco.annotations] == [2, 1]
+    assert coco.images == [dict(id=1, file_name='images/a.jpg', width=WIDTH, height=HEIGHT)]
+    assert not coco.left_out and not coco.noted
+
+
+def test_the_digits_that_yolo_writes_keep_a_hundredth_of_a_pixel(tmp_path):
+    edges = [(0, 0, WIDTH, HEIGHT), (1 / 3, 2 / 7, 99.9, 79.99), *EDGES, *OTHER_EDGES]
+    coco = convert(write(tmp_path, {'a': '\n'.join(yolo_line(0, *box) for box in edges)}))
+    found = [[x, y, x + w, y + h] for x, y, w, h in boxes(coco)]
+    assert found == [pytest.approx(box, abs=0.01) for box in edges]
+    assert not coco.noted  # the border itself, however rounded, is no news
+
+
+@pytest.mark.parametrize(
+    ('names', 'classes', 'label'),
+    [
+        ('[cat, dog]', ('cat', 'dog'), 2),
+        ('{0: cat, 1: dog}', ('cat', 'dog'), 2),
+        ('{1: dog, 0: cat}', ('cat', 'dog'), 2),
+        ('\n  1: dog\n  7: zebra', ('dog', 'zebra'), 1),
+        ('[7, 2024]', ('7', '2024'), 2),
+    ],
+)
+def test_names_as_list_or_mapping(tmp_path, names, classes, label):
+    coco = convert(write(tmp_path, {'a': '1 0.5 0.5 0.2 0.1'}, f'train: images\nnames: {names}\n'))
+    assert coco.classes == classes
+    assert [box['category_id'] for box in coco.annotations] == [label]
+
+
+def test_images_without_objects_stay(tmp_path):
+    coco = convert(write(tmp_path, {'a': '', 'b': None, 'c': '0 0.5 0.5 0.2 0.2\n\n'}))
+    assert [image['file_name'] for image in coco.images] == ['images/a.jpg', 'images/b.jpg', 'images/c.jpg']
+    assert [box['image_id'] for box in coco.annotations] == [3]
+    assert coco.noted == {'images without a label file, taken for empty': ['b.txt']}
+    assert coco.summary().startswith('3 images (2 of them without boxes), 1 boxes')
+
+
+def test_what_cannot_be_used_is_counted(tmp_path):
+    lines = [
+        '0 0.5 0.5 0.2 0.2',
+        '0 0.5 0.5 0 0.2',
+        '0 0.5 0.5 -0.2 0.2',
+        '0 nan 0.5 0.2 0.2',
+        '0 2.5 0.5 0.2 0.2',
+        '0 0.9 0.5 0.4 0.2',
+        '0 0.5 0.5 0.2',
+        '0 0.5 0.5 0.2 0.2 0.9',
+        '0 0.5 half 0.2 0.2',
+        'cat 0.5 0.5 0.2 0.2',
+        '2 0.5 0.5 0.2 0.2',
+        '-1 0.5 0.5 0.2 0.2',
+    ]
+    data = write(tmp_path, {'a': '\n'.join(lines), 'b': '', 'c': ''})
+    (tmp_path / 'labels/b.txt').write_bytes(b'\xff\xfe\x00')
+    (tmp_path / 'images/c.jpg').write_bytes(b'no image')
+    (tmp_path / 'labels/classes.txt').write_text('cat\ndog\n')
+    (tmp_path / 'labels/lost.txt').write_text('0 0.5 0.5 0.2 0.2')
+    coco = convert(data)
+    assert boxes(coco) == [pytest.approx([40, 32, 20, 16]), pytest.approx([70, 32, 30, 16])]
+    assert coco.left_out == {
+        NO_AREA: ['a.txt'] * 3,
+        'boxes outside their image': ['a.txt'],
+        NOT_A_LINE: ['a.txt'] * 4,
+        'boxes of class 2, which names does not have': ['a.txt'],
+        'boxes of class -1, which names does not have': ['a.txt'],
+        'label files that are no text': ['b.txt'],
+        'images that cannot be read': ['images/c.jpg'],
+        'label files without an image': ['lost.txt'],
+    }
+    assert coco.noted == {'boxes cut at the border of their image': ['a.txt']}
+
+
+def test_polygons_become_boxes(tmp_path):
+    coco = convert(write(tmp_path, {'a': '1 0.1 0.5 0.3 0.25 0.2 0.75\n0 .1 .1 .3 .1 .3 .2 .1 .2'}))
+    assert boxes(coco) == [pytest.approx([10, 20, 20, 40]), pytest.approx([10, 8, 20, 8])]
+    assert coco.noted == {'polygons, written as the boxes around them': ['a.txt', 'a.txt']}
+
+
+def test_keypoints_are_no_polygon(tmp_path):
+    line = '0 0.5 0.5 0.2 0.1 0.9 0.9 2 0.1 0.1 2'
+    coco = convert(write(tmp_path, {'a': line}, 'train: images\nkpt_shape: [2, 3]\nnames: [cat]\n'))
+    assert boxes(coco) == [pytest.approx([40, 36, 20, 8])]
+    assert not coco.noted
+
+
+def test_paths_of_every_kind(tmp_path):
+    root = tmp_path / 'set'
+    write(root, {'one/a': '0 0.5 0.5 0.2 0.2', 'two/a': '1 0.5 0.5 0.2 0.2', 'two/b': ''})
+    (root / 'lists').mkdir()
+    (root / 'lists/val.txt').write_text('./../images/two/b.jpg\n\n../images/one/a.jpg\n../images/gone.jpg\n')
+    data = tmp_path / 'elsewhere/data.yaml'
+    data.parent.mkdir()
+    content = 'path: ../set\ntrain: [images/one, images/two]\nvalidation: lists/val.txt\ntest:\nnames: [cat, dog]\n'
+    data.write_text(content)
+    converted, found_root = convert_yolo(data, None)
+    assert list(converted) == ['train', 'val'] and found_root.resolve() == root
+    train, val = converted.values()
+    assert [image['file_name'] for image in train.images] == [
+        'images/one/a.jpg',
+        'images/two/a.jpg',
+        'images/two/b.jpg',
+    ]
+    assert [(box['image_id'], box['category_id']) for box in train.annotations] == [(1, 1), (2, 2)]
+    assert [image['file_name'] for image in val.images] == ['images/two/b.jpg', 'images/one/a.jpg']
+    assert [(box['image_id'], box['category_id']) for box in val.annotations] == [(2, 1)]
+    assert val.left_out == {'images that are not there': ['images/gone.jpg']}
+    data.write_text(content.replace('../set', str(root)))
+    assert convert_yolo(data, None)[0]['train'].annotations == train.annotations
+
+
+def test_a_path_from_the_current_folder(tmp_path, monkeypatch):
+    write(tmp_path / 'sets/mine', {'a': '0 0.5 0.5 0.2 0.2'})
+    (tmp_path / 'sets/mine.yaml').write_text('path: sets/mine\ntrain: images\nnames: [cat]\n')
+    monkeypatch.chdir(tmp_path)
+    assert len(convert(Path('sets/mine.yaml')).annotations) == 1
+
+
+def test_roboflow_s_layout(tmp_path):
+    write_image(tmp_path / 'train/images/a_jpg.rf.0.jpg')
+    (tmp_path / 'train/labels').mkdir()
+    (tmp_path / 'train/labels/a_jpg.rf.0.txt').write_text('0 0.5 0.5 0.2 0.2')
+    (tmp_path / 'data.yaml').write_text("train: ../train/images\nnc: 1\nnames: ['cell']\n")
+    coco = convert(tmp_path / 'data.yaml')
+    assert coco.images[0]['file_name'] == 'train/images/a_jpg.rf.0.jpg' and len(coco.annotations) == 1
+
+
+def test_labels_lie_beside_the_last_folder_called_images():
+    assert label_path(Path('/images/set/images/train/a.b.jpg')) == Path('/images/set/labels/train/a.b.txt')
+    assert label_path(Path('/data/set/images.png')) == Path('/data/set/images.txt')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('- a', 'holds no keys'),
+        ('names: [cat', 'is no YAML file'),
+        ('names: [cat]', 'has none of the keys train, val, test'),
+        ('train: images', 'needs names'),
+        ('train: images\nnames: cat', 'needs names'),
+        ('train: images\nnames: {cat: 0}', 'needs names'),
+        ('train: images\nnames: [cat, cat]', 'gives two classes one name: cat, cat'),
+        ('train: images\nnames: [cat]\nnc: 2', 'says nc: 2, but has 1 names: cat'),
+        ('train: imgs\nnames: [cat]', r'no .*imgs, which .*data.yaml gives for train: set path or train'),
+        ('path: gone\ntrain: images\nnames: [cat]', r'no folder gone, which .*data.yaml gives as its path'),
+        ('train: empty\nnames: [cat]', r'no usable image in .*empty, which .* gives for train \(nothing is there\)'),
+        ('val: images\nnames: [cat]', 'has no train; it has val'),
+    ],
+)
+def test_errors_name_what_to_mend(tmp_path, content, message):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match=message) as error:
+        convert(write(tmp_path, {'a': '0 0.5 0.5 0.2 0.2'}, content))
+    assert '\n' not in str(error.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match=r'no file .*data.yaml'):
+        convert(tmp_path / 'data.yaml')
+
+
+def test_the_mini(tmp_path):
+    converted, root = convert_yolo(make_yolo(tmp_path), None)
+    assert root == tmp_path
+    assert {split: (len(coco.images), len(coco.annotations)) for split, coco in converted.items()} == {
+        'train': (4, 8),
+        'val': (2, 4),
+    }

@@ -1,0 +1,36 @@
+#!/usr/bin/env python
+"""YOLO to COCO's JSON: tools/dataset/convert_yolo.py DATA.yaml OUT writes OUT/SPLIT.json.
+
+DATA.yaml is that of Ultralytics: names, and path, train, val, test. The images stay where they are.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from sparse_rcnn_ext.datasets.convert import convert_yolo, write_splits
+from sparse_rcnn_ext.engine.errors import exit_on_user_error
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('data', type=Path, metavar='DATA.yaml', help="the data set's description")
+    parser.add_argument('out', type=Path, metavar='OUT', help='folder for the JSONs, made if absent')
+    parser.add_argument(
+        '--split', nargs='+', choices=('train', 'val', 'test'), help='splits to convert (default: all that it names)'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        converted, root = convert_yolo(args.data, args.split)
+        print(write_splits(converted, args.out, root, ''))
+
+
+if __name__ == '__main__':
+    main()
