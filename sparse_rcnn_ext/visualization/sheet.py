@@ -16,6 +16,7 @@ GAP = 14  # pixels between panels
 TITLE = 30  # pixels above a row of panels
 LEGEND = 44  # pixels below the last row
 HEADING = 66  # pixels at the top
+JPEG_QUALITY = 80
 _TEXT_SIZE = 12  # points
 _HEADING_SIZE = 16  # points
 
@@ -60,12 +61,12 @@ def save_sheet(
     legend: Sequence[tuple[str, Color]] = (),
     group: int = 1,
 ) -> None:
-    """Write panels, unscaled, as one PNG; folders are made as needed.
+    """Write panels, unscaled, as one PNG or JPEG; folders are made as needed.
 
     Args:
         panels: Row by row.
         columns: Panels in a row.
-        out_file: Where to.
+        out_file: Where to; ends in .png, .jpg or .jpeg.
         heading: What the picture shows.
         caption: How to read it, in a line below the heading.
         legend: Names and colours, below the panels.
@@ -92,4 +93,5 @@ def save_sheet(
             fontsize=_TEXT_SIZE,
         )
     out_file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out_file, format='png')
+    is_png = out_file.suffix.lower() == '.png'
+    figure.savefig(out_file, pil_kwargs={} if is_png else {'quality': JPEG_QUALITY})
