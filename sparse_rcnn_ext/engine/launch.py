@@ -1,10 +1,12 @@
 """Join the processes of a job, with or without CUDA."""
 
+import logging
 import os
 import subprocess
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from .errors import UserError
 
@@ -31,7 +33,7 @@ def join_job(cfg: Config, launcher: str) -> None:
 
     Args:
         cfg: The config of the run; ``launcher``, and without CUDA ``env_cfg.dist_cfg.backend`` and
-            ``model_wrapper_cfg``, are set in place.
+            ``model_wrapper_cfg``, are set in place; then ``sync_bn``, which torch has for GPUs only, is unset.
         launcher: One of ``LAUNCHERS``.
 
     Raises:
@@ -64,3 +66,10 @@ def _join_without_cuda(cfg: Config) -> None:
         'find_unused_parameters': cfg.get('find_unused_parameters', False),
     }
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+    if cfg.get('sync_bn'):
+        cfg.sync_bn = None
+        print_log(
+            'sync_bn needs CUDA, which this machine lacks: BatchNorm averages over the images of one process alone.',
+            logger='current',
+            level=logging.WARNING,
+        )

@@ -14,6 +14,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from sparse_rcnn_ext.models.box_penalties import aspect_penalty, distance_penalty
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
 
@@ -68,17 +69,27 @@ class IoUCost:
     """Negative overlap of the boxes.
 
     Args:
-        iou_mode: 'iou' or 'giou' (https://arxiv.org/abs/1902.09630).
+        iou_mode: 'iou', 'giou' (https://arxiv.org/abs/1902.09630), 'diou' or 'ciou' (https://arxiv.org/abs/1911.08287).
         weight: Weight of this cost.
     """
 
     def __init__(self, iou_mode: str = 'giou', weight: float = 2.0) -> None:
-        if iou_mode not in ('iou', 'giou'):
-            raise ValueError(f"IoUCost: iou_mode is {iou_mode!r}; set it to 'iou' or 'giou'.")
+        if iou_mode not in ('iou', 'giou', 'diou', 'ciou'):
+            raise ValueError(f"IoUCost: iou_mode is {iou_mode!r}; set it to 'iou', 'giou', 'diou' or 'ciou'.")
         self.iou_mode = iou_mode
         self.weight = weight
 
     def __call__(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
         """See the module's text."""
+        # Beyond this, areas are too much for float32. NaN stays NaN.
+        boxes = boxes.clamp(-1e9, 1e9)
         target_boxes = targets.boxes.to(boxes).expand(len(boxes), -1, -1, -1)
-        return -self.weight * bbox_overlaps(boxes, target_boxes, mode=self.iou_mode)
+        if self.iou_mode == 'giou':
+            return -self.weight * bbox_overlaps(boxes, target_boxes, mode='giou')
+        overlap = iou = bbox_overlaps(boxes, target_boxes)
+        boxes, target_boxes = boxes[..., :, None, :], target_boxes[..., None, :, :]  # (S, B, N, 1, 4), (S, B, 1, G, 4)
+        if self.iou_mode in ('diou', 'ciou'):
+            overlap = overlap - distance_penalty(boxes, target_boxes)
+        if self.iou_mode == 'ciou':
+            overlap = overlap - aspect_penalty(boxes, target_boxes, iou)
+        return -self.weight * overlap

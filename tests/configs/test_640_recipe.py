@@ -1,116 +1,146 @@
-"""The 640-pixel recipe: image geometry, and the learning rate that training really sees."""
+"""The 640-pixel recipe: what its first band says arrives where it works, and nothing else is needed to change it."""
 
-import re
-from pathlib import Path
+import ast
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from sparse_rcnn_ext.engine.amp_optim_wrapper import AmpOptimWrapper
+from sparse_rcnn_ext.engine.errors import UserError
+from tests.configs.recipe_640 import RECIPE, train_one_weight, turn
 
-RECIPE = Path(__file__).resolve().parents[2] / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py'
+BAND = {
+    'data_root': 'data/coco/',
+    'long_side': 640,
+    'num_proposals': 128,
+    'batch_size': 2,
+    'base_lr': 2.5e-5,
+    'max_epochs': 36,
+    'warmup_iters': 1000,
+    'decay': 'multistep',
+    'ema': True,
+    'amp': None,
+    'sync_bn': None,
+    'frozen_bn': True,
+    'clip_grad': True,
+    'use_crowd': False,
+    'remove_blank': True,
+    'debug': 0,
+    'match_weights': (1.0, 1.0, 1.0),
+    'loss_weights': (2.0, 5.0, 2.0),
+    'cost_iou_type': 'giou',
+    'loss_iou_type': 'giou',
+}
 
 
-@pytest.fixture
-def cfg() -> Config:
-    return Config.fromfile(RECIPE)
+def test_the_band_comes_first():
+    statements = ast.parse(RECIPE.read_text()).body
+    band = {node.targets[0].id: ast.literal_eval(node.value) for node in statements[: len(BAND)]}
+    assert band == BAND
 
 
-def test_numbers(cfg):
-    assert cfg.model.rpn_head.num_proposals == 128
+def test_default_recipe():
+    cfg = Config.fromfile(RECIPE)
     assert cfg.optim_wrapper.type == 'OptimWrapper'
     assert cfg.optim_wrapper.optimizer == {'type': 'AdamW', 'lr': 2.5e-5, 'weight_decay': 1e-4}
-    assert cfg.train_cfg.max_epochs == 36
-    assert 'ema' not in cfg.default_hooks
+    assert cfg.auto_scale_lr.base_batch_size == 16
+    assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (36, 1)
+    costs = cfg.model.criterion.assigner.match_costs
+    assert [costs[name].weight for name in ('cls', 'bbox', 'iou')] == [1, 1, 1]
+    losses = [cfg.model.criterion[name] for name in ('loss_cls', 'loss_bbox', 'loss_iou')]
+    assert [loss.loss_weight for loss in losses] == [2, 5, 2]
 
 
-@pytest.mark.parametrize('split', ['train', 'val', 'test'])
-def test_images_become_640_squares(cfg, shared_dir, split):
-    init_default_scope('mmdet')
-    dataset_cfg = cfg[f'{split}_dataloader'].dataset
-    dataset_cfg.data_root = str(shared_dir / 'data/coco_mini')
-    dataset = DATASETS.build(dataset_cfg)
-    shapes = [dataset.get_data_info(i) for i in range(len(dataset))]
-    wide = next(i for i, shape in enumerate(shapes) if shape['width'] > shape['height'])
-    tall = next(i for i, shape in enumerate(shapes) if shape['width'] < shape['height'])
-    preprocessor = MODELS.build(cfg.model.data_preprocessor)
-    for indices in ([wide], [tall], [wide, tall]):
-        batch = preprocessor(pseudo_collate([dataset[i] for i in indices]), training=False)
-        assert batch['inputs'].shape == (len(indices), 3, 640, 640)
-        for image, sample in zip(batch['inputs'], batch['data_samples']):
-            height, width = sample.img_shape
-            assert max(height, width) == 640 > min(height, width)
-            original_height, original_width = sample.ori_shape
-            assert width / height == pytest.approx(original_width / original_height, abs=0.005)
-            assert image[:, height:].abs().sum() == image[:, :, width:].abs().sum() == 0
-            assert image[:, height - 1, width - 1].abs().sum() > 0
+def test_numbers_arrive():
+    cfg = turn(long_side=320, num_proposals=60, batch_size=5, base_lr=1e-3, max_epochs=24, clip_grad=False)
+    assert cfg.model.data_preprocessor.pad_size_divisor == 320
+    for split in ('val', 'test'):
+        (resize,) = (step for step in cfg[f'{split}_dataloader'].dataset.pipeline if step.type == 'Resize')
+        assert resize.scale == (320, 320) and resize.keep_ratio
+    assert cfg.model.rpn_head.num_proposals == 60
+    assert cfg.train_dataloader.batch_size == 5
+    assert cfg.optim_wrapper.optimizer.lr == 1e-3
+    assert cfg.optim_wrapper.clip_grad is None
+    assert cfg.train_cfg.max_epochs == 24
+    settings = {name: value for name, value in cfg.to_dict().items() if name != 'work_dir'}
+    assert '640' not in str(settings)
 
 
-class OneWeight(BaseModel):
-    """The smallest model that a Runner trains."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        return {'loss': self.weight.sum()}
+def test_a_side_that_the_strides_do_not_divide_is_padded_further():
+    assert turn(long_side=300).model.data_preprocessor.pad_size_divisor == 320
 
 
-class RecordRate(Hook):
-    def __init__(self):
-        self.rates = []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.rates.append(runner.optim_wrapper.get_lr()['lr'][0])
-
-
-def train_one_weight(cfg, tmp_path, epoch_length, **changes):
-    recorder = RecordRate()
-    images = [{'inputs': torch.zeros(1)}] * epoch_length
-    settings = {
-        'train_cfg': cfg.train_cfg,
-        'optim_wrapper': cfg.optim_wrapper,
-        'param_scheduler': cfg.param_scheduler,
-        'default_hooks': {'checkpoint': None, 'logger': None},
-        'custom_hooks': [recorder],
-        'default_scope': 'mmdet',
-        'log_level': 'ERROR',
-        'experiment_name': tmp_path.name,
-    } | changes
-    runner = Runner(OneWeight(), str(tmp_path), DataLoader(images, collate_fn=pseudo_collate), **settings)
-    runner.train()
-    return runner, recorder.rates
+def test_costs_and_losses_are_apart():
+    cfg = turn(match_weights=(0.5, 2, 3), loss_weights=(1, 4, 0), cost_iou_type='diou', loss_iou_type='ciou')
+    criterion = MODELS.build(cfg.model.criterion)
+    costs = criterion.assigner.match_costs
+    assert [costs[name].weight for name in ('cls', 'bbox', 'iou')] == [0.5, 2, 3]
+    assert costs['iou'].iou_mode == 'diou'
+    losses = (criterion.loss_cls, criterion.loss_bbox, criterion.loss_iou)
+    assert [loss.loss_weight for loss in losses] == [1, 4, 0]
+    assert type(criterion.loss_iou).__name__ == 'CIoULoss'
 
 
-def test_learning_rate_seen_by_training(cfg, tmp_path):
-    epoch = 40
-    _, rates = train_one_weight(cfg, tmp_path, epoch)
-    assert len(rates) == 36 * epoch
-    # mmengine reaches the full rate at the last of the 1000 iterations.
-    for iteration in (0, 1, 500, 998, 999):
-        assert rates[iteration] == pytest.approx(2.5e-5 * (0.01 + 0.99 * iteration / 999), rel=1e-6)
-    assert rates[0] == pytest.approx(2.5e-7)
-    assert rates[999 : 27 * epoch] == pytest.approx([2.5e-5] * (27 * epoch - 999))
-    assert rates[27 * epoch - 1 : 27 * epoch + 1] == pytest.approx([2.5e-5, 2.5e-6])
-    assert rates[33 * epoch - 1 : 33 * epoch + 1] == pytest.approx([2.5e-6, 2.5e-7])
-    assert rates[-1] == pytest.approx(2.5e-7)
+@pytest.mark.parametrize('kind', ['iou', 'giou', 'diou', 'ciou'])
+def test_every_iou_type_is_the_one_of_that_name(kind):
+    """Two squares of side 10, one moved by half a side; hand-made values."""
+    criterion = MODELS.build(turn(cost_iou_type=kind, loss_iou_type=kind, loss_weights=(2, 5, 1)).model.criterion)
+    assert criterion.assigner.match_costs['iou'].iou_mode == kind
+    boxes = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10]])
+    # The enclosing box is 15 × 10, which both cover; its squared diagonal is 325, that of the centres' distance 25.
+    expected = {'iou': 1 / 3, 'giou': 1 / 3, 'diou': 1 / 3 - 1 / 13, 'ciou': 1 / 3 - 1 / 13}[kind]
+    assert criterion.loss_iou(*boxes).item() == pytest.approx(1 - expected, abs=1e-6)
 
 
-def test_switches(cfg, tmp_path):
-    """The two options that the recipe's comment names."""
-    options = dict(re.findall(r'([\w.]+\.type)=([\w.]+)', RECIPE.read_text()))
-    assert set(options) == {'default_hooks.ema.type', 'optim_wrapper.type'}
-    cfg.merge_from_dict(options)
-    cfg.train_cfg.max_epochs = 1
-    hooks = {'checkpoint': None, 'logger': None, 'ema': cfg.default_hooks.ema}
-    runner, _ = train_one_weight(cfg, tmp_path, 2, default_hooks=hooks)
-    assert isinstance(runner.optim_wrapper, AmpOptimWrapper)
-    assert any(isinstance(hook, EMAHook) for hook in runner.hooks)
+@pytest.mark.parametrize(('amp', 'dtype'), [('bf16', torch.bfloat16), ('fp16', torch.float16)])
+def test_mixed_precision(tmp_path, amp, dtype):
+    if amp == 'fp16' and not torch.cuda.is_available():
+        with pytest.raises(UserError, match='mixed precision in float16 needs CUDA'):
+            train_one_weight(turn(amp=amp, max_epochs=1), tmp_path, 1)
+        return
+    runner, _ = train_one_weight(turn(amp=amp, max_epochs=1), tmp_path, 1)
+    assert type(runner.optim_wrapper) is AmpOptimWrapper
+    assert runner.optim_wrapper.cast_dtype is dtype
+
+
+def test_switches_of_the_optimisation():
+    assert turn(ema=True).default_hooks.ema.type == 'EMAHook'
+    assert 'ema' not in turn(ema=False).default_hooks
+    # The name and the value that mmengine's Runner looks for.
+    assert turn(sync_bn='torch', frozen_bn=False).sync_bn == 'torch'
+    assert turn().optim_wrapper.clip_grad == {'max_norm': 1, 'norm_type': 2}
+
+
+@pytest.mark.parametrize(
+    ('knobs', 'sentence'),
+    [
+        ({'amp': 'fp8'}, "amp is 'fp8': set it to None, 'fp16' or 'bf16'"),
+        ({'decay': 'x'}, "decay is 'x': set it to 'multistep' or 'cosine'"),
+        ({'sync_bn': True}, "sync_bn is True: set it to None or 'torch'"),
+        (
+            {'sync_bn': 'torch'},
+            'sync_bn has nothing to average while frozen_bn is True: set frozen_bn to False too',
+        ),
+        ({'cost_iou_type': 'GIoU'}, "cost_iou_type is 'GIoU': set it to 'iou', 'giou', 'diou' or 'ciou'"),
+        ({'loss_iou_type': None}, "loss_iou_type is None: set it to 'iou', 'giou', 'diou' or 'ciou'"),
+        ({'long_side': '640'}, "long_side is '640': set it to a whole number of at least 32"),
+        ({'num_proposals': 0}, 'num_proposals is 0: set it to a whole number of at least 1'),
+        ({'batch_size': 0}, 'batch_size is 0: set it to a whole number of at least 1'),
+        ({'max_epochs': 1.5}, 'max_epochs is 1.5: set it to a whole number of at least 1'),
+        ({'warmup_iters': 1}, 'warmup_iters is 1: set it to a whole number of at least 2'),
+        ({'debug': -1}, 'debug is -1: set it to a whole number of at least 0'),
+        ({'base_lr': 0}, 'base_lr is 0: set it to a number above 0 and at most 1, such as 2.5e-5'),
+        ({'match_weights': (1, 1)}, 'match_weights is (1, 1): set it to 3 numbers of at least 0'),
+        ({'loss_weights': 2}, 'loss_weights is 2: set it to 3 numbers of at least 0'),
+        *(
+            ({name: 'no'}, f"{name} is 'no': set it to True or False")
+            for name in ('ema', 'frozen_bn', 'clip_grad', 'use_crowd', 'remove_blank')
+        ),
+    ],
+)
+def test_wrong_value(knobs, sentence):
+    with pytest.raises(UserError) as caught:
+        turn(**knobs)
+    assert str(caught.value) == sentence

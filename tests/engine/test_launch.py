@@ -1,6 +1,9 @@
 """The launchers' environment; tests/tools/test_distributed.py starts real jobs."""
 
+import socket
+
 import pytest
+import torch
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -30,3 +33,23 @@ def test_one_process():
 def test_started_by_hand(launcher, variable, advice):
     with pytest.raises(UserError, match=f'--launcher {launcher} finds no {variable} .*{advice}'):
         join_job(Config({}), launcher)
+
+
+def test_sync_bn_falls_back_where_there_is_no_cuda(monkeypatch):
+    """torch's SyncBatchNorm trains on GPUs only."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    environment = {'RANK': '0', 'LOCAL_RANK': '0', 'WORLD_SIZE': '1', 'MASTER_ADDR': '127.0.0.1'}
+    for name, value in (environment | {'MASTER_PORT': str(port)}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    cfg = Config({'sync_bn': 'torch', 'env_cfg': {'dist_cfg': {'backend': 'nccl'}}})
+    said = []
+    monkeypatch.setattr('sparse_rcnn_ext.engine.launch.print_log', lambda text, **_: said.append(text))
+    try:
+        join_job(cfg, 'pytorch')
+    finally:
+        torch.distributed.destroy_process_group()
+    assert cfg.sync_bn is None
+    assert [text.split(':')[0] for text in said] == ['sync_bn needs CUDA, which this machine lacks']

@@ -26,6 +26,22 @@ def giou(a: Box, b: Box) -> float:
     return overlap - (enclosing - union) / enclosing
 
 
+def diou(a: Box, b: Box) -> float:
+    """IoU less (distance of the centres / diagonal of the enclosing box)² (https://arxiv.org/abs/1911.08287)."""
+    centers = [((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for box in (a, b)]
+    diagonal = math.dist((min(a[0], b[0]), min(a[1], b[1])), (max(a[2], b[2]), max(a[3], b[3])))
+    return iou(a, b) - (math.dist(*centers) / diagonal) ** 2
+
+
+def ciou(a: Box, b: Box) -> float:
+    """DIoU less αv, with v the difference of the aspects (https://arxiv.org/abs/1911.08287)."""
+    angles = [math.atan((box[2] - box[0]) / (box[3] - box[1])) for box in (a, b)]
+    v = 4 / math.pi**2 * (angles[0] - angles[1]) ** 2
+    if v == 0:
+        return diou(a, b)
+    return diou(a, b) - v / (1 - iou(a, b) + v) * v
+
+
 def l1(a: Box, b: Box, width: float, height: float) -> float:
     """Distance of the corners; x in units of the image's width, y of its height."""
     scale = (width, height, width, height)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision import ops
 
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.task_modules.match_costs import BBoxL1Cost, FocalLossCost, IoUCost
-from tests.reference.boxes import giou, iou, l1
+from tests.reference.boxes import ciou, diou, giou, iou, l1
 from tests.reference.scenes import make_scene
 from tests.reference.set_prediction import Image, focal
 
@@ -56,7 +57,7 @@ def test_l1_cost(scene):
 
 
 @settings(deadline=None, max_examples=25)
-@given(scene=scenes, mode=st.sampled_from([('iou', iou), ('giou', giou)]))
+@given(scene=scenes, mode=st.sampled_from([('iou', iou), ('giou', giou), ('diou', diou), ('ciou', ciou)]))
 def test_iou_cost(scene, mode):
     name, overlap = mode
 
@@ -64,6 +65,25 @@ def test_iou_cost(scene, mode):
         return -1.5 * overlap(image.boxes[proposal], image.targets[target])
 
     assert_equals(IoUCost(iou_mode=name, weight=1.5), scene, pair_cost)
+
+
+@pytest.mark.parametrize(
+    ('mode', 'reference'),
+    [
+        ('iou', ops.box_iou),
+        ('giou', ops.generalized_box_iou),
+        ('diou', ops.distance_box_iou),
+        ('ciou', ops.complete_box_iou),
+    ],
+)
+def test_iou_cost_equals_torchvision(mode, reference):
+    scene = make_scene((3, 7), num_stages=2, num_proposals=40, seed=3)
+    found = IoUCost(iou_mode=mode, weight=1)(*scene.outputs, scene.targets)
+    for stage in range(2):
+        for image, count in enumerate(scene.targets.counts):
+            expected = -reference(scene.outputs.boxes[stage, image], scene.targets.boxes[image, :count])
+            # torchvision adds 1e-7 to the divisors of both penalties.
+            torch.testing.assert_close(found[stage, image, :, :count], expected, rtol=0, atol=1e-6)
 
 
 def test_known_values():
@@ -99,14 +119,51 @@ def test_focal_cost_is_finite_where_a_probability_underflows(dtype):
     torch.testing.assert_close(found, torch.tensor([2500, 50, -150, -7500], dtype=dtype))
 
 
-def test_iou_of_boxes_without_area_is_finite():
+ODD_BOXES = {
+    'without area': [7, 7, 7, 7],
+    'without height': [10, 7, 30, 7],
+    'without width': [10, 7, 10, 30],
+    'upside down': [30, 30, 10, 10],
+    'left to right': [30, 10, 10, 30],
+    'tiny': [10, 10, 10 + 1e-5, 10 + 1e-5],
+    'huge': [-1e25, -1e25, 1e25, 1e25],
+    'huge and thin': [-1e25, 7, 1e25, 7 + 1e-5],
+    'far away': [1e25, 1e25, 1.1e25, 1.1e25],
+    'perfect': [10, 10, 30, 30],
+}
+
+
+@pytest.mark.parametrize('mode', ['iou', 'giou', 'diou', 'ciou'])
+@pytest.mark.parametrize('name', ODD_BOXES)
+def test_iou_of_odd_boxes_is_finite(mode, name):
+    boxes = torch.tensor(ODD_BOXES[name], dtype=torch.float32).view(1, 1, 1, 4)
+    box_list = [ODD_BOXES[other] for other in ('perfect', 'without area', 'without height', 'without width')]
+    targets = Targets(
+        boxes=torch.tensor([box_list], dtype=torch.float32),
+        labels=torch.zeros(1, 4, dtype=torch.long),
+        counts=(4,),
+        image_whwh=torch.full((1, 4), 40.0),
+    )
+    found = IoUCost(mode, weight=1)(torch.zeros(1, 1, 1, 1), boxes, targets)
+    assert found.shape == (1, 1, 1, 4)
+    assert found.isfinite().all()
+    if name not in ('upside down', 'left to right'):
+        # At the worst 1 for the enclosing box, or 1 for the distance of the centres and 1 for the aspect.
+        assert found.min() >= -1 - 1e-6 and found.max() <= 2 + 1e-6
+    if name == 'perfect':
+        assert found[0, 0, 0, 0] == -1
+
+
+@pytest.mark.parametrize('mode', ['iou', 'giou', 'diou', 'ciou'])
+def test_iou_of_no_box_and_of_nan(mode):
+    scene = make_scene((0, 0), num_proposals=3)
+    assert IoUCost(mode)(*scene.outputs, scene.targets).shape == (2, 2, 3, 0)
     scene = make_scene((2,), num_proposals=3)
-    flat = torch.zeros_like(scene.outputs.boxes) + 7
-    padded = scene.targets._replace(boxes=torch.full_like(scene.targets.boxes, 7))
-    for mode in ('iou', 'giou'):
-        assert IoUCost(mode)(scene.outputs.logits, flat, padded).isfinite().all()
+    lost = torch.full_like(scene.outputs.boxes, float('nan'))
+    # So that the assigner sees a diverged training.
+    assert IoUCost(mode)(scene.outputs.logits, lost, scene.targets).isnan().all()
 
 
 def test_wrong_iou_mode():
-    with pytest.raises(ValueError, match=r"IoUCost: iou_mode is 'diou'; set it to 'iou' or 'giou'\."):
-        IoUCost(iou_mode='diou')
+    with pytest.raises(ValueError, match=r"IoUCost: iou_mode is 'log'; set it to 'iou', 'giou', 'diou' or 'ciou'\."):
+        IoUCost(iou_mode='log')
