@@ -6,6 +6,7 @@ from .criterion import SparseRCNNCriterion
 from .dii_head import DIIHead
 from .dynamic_conv import DynamicConv
 from .embedding_rpn_head import EmbeddingRPNHead
+from .proposal_boxes import GridBoxes, ImageBoxes
 from .roi_features import RoIFeatures
 from .sparse_rcnn import SparseRCNN
 from .sparse_roi_head import SparseRoIHead
@@ -15,6 +16,8 @@ __all__ = [
     'DIIHead',
     'DynamicConv',
     'EmbeddingRPNHead',
+    'GridBoxes',
+    'ImageBoxes',
     'RoIFeatures',
     'SparseRCNN',
     'SparseRCNNCriterion',

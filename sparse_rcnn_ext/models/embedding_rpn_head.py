@@ -1,6 +1,7 @@
 """The learned proposals: one box and one feature each, the same for every image."""
 
 import torch
+from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -12,25 +13,28 @@ from sparse_rcnn_ext.registry import MODELS
 class EmbeddingRPNHead(BaseModule):
     """Learnable proposal boxes and features in place of a region proposal network.
 
-    Sparse R-CNN (https://arxiv.org/abs/2011.12450), section 3.2. Boxes are kept as cxcywh relative to the image and
-    start as the whole image.
+    Sparse R-CNN (https://arxiv.org/abs/2011.12450), section 3.2. Boxes are kept as cxcywh relative to the image.
 
     Args:
         num_proposals: How many proposals every image gets (N).
         proposal_feature_channel: Channels of a proposal's feature (C).
+        proposal_boxes: Where the boxes start; None for :class:`ImageBoxes`, the whole image.
     """
 
-    def __init__(self, num_proposals: int = 100, proposal_feature_channel: int = 256) -> None:
+    def __init__(
+        self, num_proposals: int = 100, proposal_feature_channel: int = 256, proposal_boxes: dict | None = None
+    ) -> None:
         super().__init__()
         self.num_proposals = num_proposals
+        self.proposal_boxes = MMDET_MODELS.build(proposal_boxes or dict(type='sparse_rcnn_ext.ImageBoxes'))
         self.init_proposal_bboxes = nn.Embedding(num_proposals, 4)
         self.init_proposal_features = nn.Embedding(num_proposals, proposal_feature_channel)
 
     def init_weights(self) -> None:
-        """Set every box to the whole image; features keep the standard normal of ``nn.Embedding``."""
+        """Put the boxes where they start; features keep the standard normal of ``nn.Embedding``."""
         super().init_weights()
         with torch.no_grad():
-            self.init_proposal_bboxes.weight.copy_(torch.tensor([0.5, 0.5, 1.0, 1.0]))
+            self.init_proposal_bboxes.weight.copy_(self.proposal_boxes(self.num_proposals))
 
     def forward(self, image_whwh: Tensor) -> tuple[Tensor, Tensor]:
         """Lay the proposals over each image.
