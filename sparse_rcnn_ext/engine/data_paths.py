@@ -21,7 +21,7 @@ def check_data_paths(cfg: Config, phases: tuple[str, ...]) -> None:
         UserError: Names the missing path and the setting to change.
     """
     for phase in phases:
-        for setting, dataset in _datasets(cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
+        for setting, dataset in walk_datasets(cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
             _check_dataset(setting, dataset)
         evaluators = cfg.get(f'{phase}_evaluator') or []
         if isinstance(evaluators, dict):
@@ -31,15 +31,15 @@ def check_data_paths(cfg: Config, phases: tuple[str, ...]) -> None:
                 _check_annotations(f'{phase}_evaluator.{number}.ann_file', evaluator, '')
 
 
-def _datasets(node: dict | None, setting: str) -> Iterator[tuple[str, dict]]:
+def walk_datasets(node: dict | None, setting: str) -> Iterator[tuple[str, dict]]:
     """Every innermost dataset of a dataloader config, with the dotted name of its place."""
     if node is None:
         return
     if 'dataset' in node:
-        yield from _datasets(node['dataset'], f'{setting}.dataset')
+        yield from walk_datasets(node['dataset'], f'{setting}.dataset')
     elif 'datasets' in node:
         for number, child in enumerate(node['datasets']):
-            yield from _datasets(child, f'{setting}.datasets.{number}')
+            yield from walk_datasets(child, f'{setting}.datasets.{number}')
     else:
         yield setting, node
 

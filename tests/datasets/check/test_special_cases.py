@@ -1,0 +1,139 @@
+"""Findings that depend on several settings, or come together."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sparse_rcnn_ext.datasets.check import check_datasets
+from sparse_rcnn_ext.engine.errors import UserError
+from tests.datasets.check.small_data import WIDTH, SmallData, check, encode, levels
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> SmallData:
+    return SmallData(tmp_path / 'data')
+
+
+def turn(data: SmallData, name: str) -> None:
+    """Give a file the EXIF tag by which every reader turns it by 90 degrees."""
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = Image.open(io.BytesIO(encode('.jpg', 50)))
+    pixels.save(file, 'jpeg', exif=exif)
+    data.files[name] = file.getvalue()
+
+
+def test_without_iscrowd_and_area(data):
+    """Our data set and metric have defaults; mmdet's have none."""
+    for entry in data.val['annotations'][:4]:
+        del entry['iscrowd'], entry['area']
+    assert check(data).findings == []
+    data.config.val_evaluator.type = 'CocoMetric'
+    result = check_datasets(data.config, ('val',), threads=1)
+    assert levels(result) == {'no iscrowd or area': ('error', 4)}
+    data.config.val_dataloader.dataset.type = 'CocoDataset'
+    result = check_datasets(data.config, ('val',), threads=1)
+    assert levels(result) == {
+        'broken box': ('error', 4),
+        'no iscrowd or area': ('error', 4),
+        'image without boxes': ('note', 1),
+    }
+
+
+@pytest.mark.parametrize('classes', [('dog', 'cat'), ('bird', 'dog')])
+def test_labels_by_order_in_the_file(data, classes):
+    """Where mmdet's own parts would take one class for another."""
+    data.val['categories'].append(dict(id=9, name='cow'))
+    for split in ('train', 'val'):
+        data.config[f'{split}_dataloader'].dataset.metainfo.classes = classes
+    missing = {'class missing': ('error', 1)} if 'bird' in classes else {}
+    data.config.model.roi_head.bbox_head.num_classes = 2
+    data.config.val_evaluator.type = 'CocoMetric'
+    data.write()
+    result = check_datasets(data.config, ('val',), threads=1)
+    swapped = len(set(classes) & {'cat', 'dog'})
+    assert levels(result) == missing | {
+        'other category': ('note', 3 - swapped),
+        'category swapped in evaluation': ('error', swapped),
+    }
+    data.config.train_dataloader.dataset.type = 'CocoDataset'
+    result = check_datasets(data.config, ('train',), threads=1)
+    found = {finding.key: finding for finding in result.findings}
+    assert found['class swapped'].count == swapped
+    assert f'dog becomes {classes[swapped - 1]}' in found['class swapped'].text()
+    assert ('class missing' in found) == bool(missing)
+    assert result.failed
+
+
+def test_infinite_width_in_mmdets_data_set(data):
+    data.add_box(bbox=[1, 1, float('inf'), 9])
+    data.config.train_dataloader.dataset.type = 'CocoDataset'
+    assert levels(check(data)) == {'NaN or infinite': ('error', 1)}
+
+
+def test_nothing_to_learn_from(data):
+    for entry in data.train['annotations']:
+        entry['iscrowd'] = 1
+    result = check(data)
+    assert levels(result) == {'no boxes': ('error', 0), 'crowd': ('note', 12), 'image without boxes': ('note', 4)}
+    data.config.train_dataloader.dataset.filter_cfg = dict(min_size=WIDTH)
+    result = check_datasets(data.config, ('train',), threads=1)
+    assert levels(result)['no images'] == ('error', 0)
+
+
+def test_images_left_out(data):
+    data.train['annotations'][:3] = []
+    data.files['train0.jpg'] = b'what is not used is not read'
+    data.config.train_dataloader.dataset.indices = 2
+    result = check(data)
+    assert levels(result) == {
+        'left out: no box of the classes (filter_empty_gt)': ('note', 1),
+        'left out: not among indices': ('note', 1),
+    }
+    assert result.facts[0].used.tolist() == [False, True, True, False]
+    data.config.train_dataloader.dataset.filter_cfg = None
+    result = check_datasets(data.config, ('train',), threads=1)
+    assert levels(result)['image no image'] == ('error', 1)
+    assert levels(result)['image without boxes'] == ('note', 1)
+
+
+def test_a_turned_photograph(data):
+    """Its JSON tells width and height as they are stored; every reader turns it."""
+    turn(data, 'train0.jpg')
+    result = check(data)
+    assert levels(result) == {'size differs': ('error', 1)}
+    assert 'train0.jpg: 64x48 in the JSON, 48x64 as read' in result.findings[0].text()
+    assert '1 is turned by EXIF' in result.findings[0].fix
+    data.config.train_dataloader.dataset.pipeline[0].color_type = 'color_ignore_orientation'
+    assert check_datasets(data.config, ('train',), threads=1).findings == []
+
+
+def test_the_same_name_in_two_folders(data):
+    data.write()
+    for split in ('train', 'val'):
+        for image in getattr(data, split)['images']:
+            old = image['file_name']
+            image['file_name'] = f'{image["id"]}.jpg'
+            (data.root / split).mkdir(exist_ok=True)
+            (data.root / split / image['file_name']).write_bytes(data.files[old])
+        (data.root / f'{split}.json').write_text(json.dumps(getattr(data, split)))
+        data.config[f'{split}_dataloader'].dataset.data_prefix.img = split
+    assert levels(check_datasets(data.config, ('train', 'val'), threads=1)) == {'image name in train too': ('note', 2)}
+
+
+def test_without_classes_in_the_config(data):
+    """They are the categories of each file, and then the files must agree."""
+    for split in ('train', 'val'):
+        del data.config[f'{split}_dataloader'].dataset['metainfo']
+    result = check(data)
+    assert result.findings == []
+    assert result.facts[0].source.classes == ('cat', 'dog')
+    (data.root / 'val.json').write_text(json.dumps(dict(data.val, categories=data.val['categories'][::-1])))
+    assert 'classes differ' in levels(check_datasets(data.config, ('train', 'val'), threads=1))
+    (data.root / 'val.json').write_text(json.dumps(dict(data.val, categories=[])))
+    with pytest.raises(UserError, match=r'val\.json has no categories'):
+        check_datasets(data.config, ('val',), threads=1)

@@ -1,0 +1,63 @@
+"""Check a config's data sets before training: tools/dataset/check.py CONFIG [options].
+
+Counts images and boxes, what is kept and what is dropped and why, and looks into every image file. The tables are
+printed; they lie in OUT/check.json too, and OUT/check.png shows them. The exit code is 1 if something would break
+training, else 0.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from sparse_rcnn_ext.datasets.check import SPLITS, check_datasets, default_threads, draw_check, summarise, write_report
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import load_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--split', nargs='+', choices=SPLITS, default=SPLITS, help='which splits (default: all)')
+    parser.add_argument('--out', type=Path, metavar='FOLDER', help='default: work_dirs/CONFIG_NAME/check')
+    parser.add_argument('--threads', type=int, default=default_threads(), metavar='N', help='that read the images')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as train_dataloader.dataset.data_root=data/mine/',
+    )
+    args = parser.parse_args(argv)
+    if args.threads < 1:
+        parser.error('--threads must be at least 1')
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    splits = tuple(split for split in SPLITS if split in args.split)
+    with exit_on_user_error():
+        cfg = load_config(args.config, args.cfg_options, None)
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        check_data_paths(cfg, splits)
+        result = check_datasets(cfg, splits, args.threads)
+    out = args.out or Path(cfg.work_dir, 'check')
+    out.mkdir(parents=True, exist_ok=True)
+    facts, picture = out / 'check.json', out / 'check.png'
+    facts.write_text(json.dumps(summarise(result), indent=1, ensure_ascii=False), encoding='utf-8')
+    draw_check(result, f'Data of {args.config}', picture)
+    # The first fix is the last line.
+    print(f'All numbers: {facts}\nPicture: {picture}\n\n{write_report(result)}')
+    raise SystemExit(int(result.failed))
+
+
+if __name__ == '__main__':
+    main()
