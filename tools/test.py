@@ -57,7 +57,7 @@ def keep_detections(cfg: Config, out: str) -> str:
         raise UserError(f'--out is {out}: give a file that ends in .json')
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     for evaluator in evaluators:
-        if evaluator['type'] == 'CocoMetric':
+        if evaluator['type'] in ('sparse_rcnn_ext.CocoMetric', 'CocoMetric'):
             evaluator['outfile_prefix'] = out.removesuffix('.json')
             return f'{evaluator["outfile_prefix"]}.bbox.json'
     raise UserError('--out needs a test_evaluator of type CocoMetric, whose result file it keeps')

@@ -10,6 +10,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
+    checkpoint_fit=dict(type='sparse_rcnn_ext.CheckpointFitHook'),
+    class_names=dict(type='sparse_rcnn_ext.ClassNamesHook'),
 )
 
 env_cfg = dict(

@@ -5,6 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner.checkpoint import find_latest_checkpoint
 
+from .config_knobs import load_with_knobs
 from .errors import UserError
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -15,7 +16,8 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
 
     Args:
         path: The config file.
-        options: Dotted names and values of ``--cfg-options``.
+        options: Names and values of ``--cfg-options``: knobs of the file, such as ``long_side``, or dotted names of
+            the settings that it evaluates to.
         work_dir: Where the run lands; None: the config's own ``work_dir``, else work_dirs/CONFIG_NAME.
 
     Raises:
@@ -23,9 +25,18 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
     """
     if not Path(path).is_file():
         raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
-    cfg = Config.fromfile(path)
+    options = options or {}
     try:
-        cfg.merge_from_dict(options or {})
+        cfg, knobs = load_with_knobs(path, options)
+    except UserError:
+        raise
+    except Exception as error:
+        if not options:
+            raise
+        given = ' '.join(f'{name}={value}' for name, value in options.items())
+        raise UserError(f'{path} cannot be evaluated with --cfg-options {given}: {error}') from error
+    try:
+        cfg.merge_from_dict({name: value for name, value in options.items() if name not in knobs})
     except (TypeError, KeyError, IndexError, AssertionError) as error:
         raise UserError(f'--cfg-options does not fit {path}: {error}') from error
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))

@@ -1,5 +1,7 @@
 """What the tools make of a config file and their arguments."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
@@ -23,6 +25,23 @@ class TestLoadConfig:
 
     def test_options_override(self, path):
         assert load_config(path, {'levels.first': 5}, None).levels.first == 5
+
+    def test_knobs_and_settings(self, path):
+        Path(path).write_text('size = 3\nlevels = dict(first=size, second=size)\n')
+        cfg = load_config(path, {'size': 7, 'levels.second': 1, 'new': 5}, None)
+        assert (cfg.size, cfg.levels, cfg.new) == (7, dict(first=7, second=1), 5)
+        assert (cfg.work_dir, cfg.filename) == ('work_dirs/my recipe', path)
+
+    def test_knob_that_the_config_refuses(self, path):
+        Path(path).write_text('size = 3\nlevels = dict(first=size / 2)\n')
+        with pytest.raises(UserError, match=r'my recipe.py cannot be evaluated with --cfg-options size=large: .*str'):
+            load_config(path, {'size': 'large'}, None)
+
+    def test_sentence_of_the_config_itself(self, path):
+        text = 'from sparse_rcnn_ext.engine import knob_checks\nknob_checks.check_whole(1, size=size)\n'
+        Path(path).write_text(f'size = 3\n_base_ = []\n{text}')
+        with pytest.raises(UserError, match=r'^size is 0: set it to a whole number of at least 1$'):
+            load_config(path, {'size': 0}, None)
 
     def test_missing_file(self):
         with pytest.raises(UserError, match=r'no config file nowhere\.py'):

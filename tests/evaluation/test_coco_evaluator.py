@@ -125,13 +125,15 @@ def test_the_truth_scores_one(repo_dir, ann_file, annotations, part):
 
 
 def test_the_truth_scores_one_through_the_tool(repo_dir, ann_file, tmp_path):
+    """Also where the classes stand in another order than the categories of the file."""
     config, checkpoint = tmp_path / 'truth.py', tmp_path / 'nothing.pth'
     data_root = f'{ann_file.parents[1]}/'
     config.write_text(
         f'_base_ = {str(repo_dir / "configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py")!r}\n'
         "custom_imports = dict(imports=['sparse_rcnn_ext', 'tests.evaluation.truth_detector'])\n"
         "model = dict(_delete_=True, type='TruthDetector')\n"
-        f'data = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root={data_root!r}))\n'
+        f'dataset = dict(data_root={data_root!r}, metainfo=dict(classes={CLASSES[::-1]!r}))\n'
+        'data = dict(num_workers=0, persistent_workers=False, dataset=dataset)\n'
         f'test_dataloader = val_dataloader = data\n'
         f'test_evaluator = dict(ann_file={str(ann_file)!r})\n'
     )

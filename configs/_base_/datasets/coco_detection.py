@@ -1,6 +1,18 @@
 # COCO 2017 below the current folder: data/coco/{annotations,train2017,val2017}.
-dataset_type = 'CocoDataset'
+dataset_type = 'sparse_rcnn_ext.CocoDataset'
 data_root = 'data/coco/'
+# fmt: off
+classes = (
+    'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat', 'traffic light',
+    'fire hydrant', 'stop sign', 'parking meter', 'bench', 'bird', 'cat', 'dog', 'horse', 'sheep', 'cow',
+    'elephant', 'bear', 'zebra', 'giraffe', 'backpack', 'umbrella', 'handbag', 'tie', 'suitcase', 'frisbee', 'skis',
+    'snowboard', 'sports ball', 'kite', 'baseball bat', 'baseball glove', 'skateboard', 'surfboard',
+    'tennis racket', 'bottle', 'wine glass', 'cup', 'fork', 'knife', 'spoon', 'bowl', 'banana', 'apple', 'sandwich',
+    'orange', 'broccoli', 'carrot', 'hot dog', 'pizza', 'donut', 'cake', 'chair', 'couch', 'potted plant', 'bed',
+    'dining table', 'toilet', 'tv', 'laptop', 'mouse', 'remote', 'keyboard', 'cell phone', 'microwave', 'oven',
+    'toaster', 'sink', 'refrigerator', 'book', 'clock', 'vase', 'scissors', 'teddy bear', 'hair drier', 'toothbrush',
+)
+# fmt: on
 backend_args = None
 
 train_pipeline = [
@@ -29,6 +41,7 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
+        metainfo=dict(classes=classes),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline=train_pipeline,
         backend_args=backend_args,
@@ -45,6 +58,7 @@ val_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'),
+        metainfo=dict(classes=classes),
         test_mode=True,
         pipeline=test_pipeline,
         backend_args=backend_args,
@@ -53,8 +67,8 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/instances_val2017.json',
+    type='sparse_rcnn_ext.CocoMetric',
+    ann_file=data_root.rstrip('/') + '/annotations/instances_val2017.json',
     metric='bbox',
     # maxDets of COCO's own table; mmdet's default (100, 300, 1000) prints other AR lines.
     proposal_nums=(1, 10, 100),

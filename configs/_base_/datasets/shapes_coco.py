@@ -44,5 +44,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
+val_evaluator = dict(ann_file=data_root.rstrip('/') + '/annotations/instances_val.json')
 test_evaluator = val_evaluator

@@ -1,0 +1,131 @@
+"""COCO's format with labels that go by the name."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmdet.datasets import CocoDataset as MMDetCocoDataset
+from mmengine.logging import print_log
+
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.registry import DATASETS
+
+from .coco_file import CocoFile, some_names
+from .image_pool import PoolsImages
+
+_COCO_PALETTE = MMDetCocoDataset.METAINFO['palette']
+
+
+@DATASETS.register_module()
+class CocoDataset(PoolsImages, MMDetCocoDataset):
+    """mmdet's CocoDataset, in which a box's label is the place of its category's name among the classes.
+
+    In mmdet it is the place among those categories of the file that the classes name: with the classes ('bird', 'dog')
+    and a file of cat and dog, a dog would be labelled 0, a bird.
+
+    ``metainfo=dict(classes=('bird', 'dog'))`` sets the classes. Without it they are all categories of the file, in its
+    order; then every split must list the same ones in the same order. Categories beside the classes are left out, and
+    the log says which. Every training sample brings an image pool along (see :class:`PoolsImages`).
+
+    Args:
+        use_crowd: Learn from the boxes around crowds too. By default they are kept apart, as mmdet does
+            (``ignore_flag`` 1).
+        args, kwargs: See mmdet's CocoDataset.
+
+    Raises:
+        UserError: If the file cannot be used, a class is not in it, or no image remains.
+    """
+
+    METAINFO: dict = {}
+
+    def __init__(self, *args, use_crowd: bool = False, **kwargs) -> None:
+        self.use_crowd = use_crowd
+        super().__init__(*args, **kwargs)
+
+    @property
+    def metainfo(self) -> dict:
+        """The classes, and a colour for each where COCO's 80 are enough."""
+        if 'classes' not in self._metainfo:
+            self.full_init()
+        return super().metainfo
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
+        given = (metainfo or {}).get('classes', ())
+        # mmengine also takes a file of names.
+        if isinstance(given, str) and not Path(given).is_file():
+            raise UserError(f'metainfo.classes is the text {given!r}: write a tuple of names, such as ({given!r},)')
+        loaded = super()._load_metainfo(metainfo)
+        if loaded.get('classes') is None:
+            loaded.pop('classes', None)
+        else:
+            loaded['classes'] = _checked(loaded['classes'])
+        return loaded
+
+    def load_data_list(self) -> list[dict]:
+        """One entry for each image of the file, in its order; see mmdet's."""
+        coco = CocoFile(self.ann_file, self.backend_args)
+        classes = self._metainfo.setdefault('classes', coco.names)
+        if not classes:
+            raise UserError(f'{coco.path} has no categories: list those of its annotations')
+        if len(classes) <= len(_COCO_PALETTE):
+            self._metainfo.setdefault('palette', _COCO_PALETTE[: len(classes)])
+        self.cat_ids = coco.ids_of(classes)
+        self.cat2label = {category: label for label, category in enumerate(self.cat_ids)}
+        self.cat_img_map = coco.cat_img_map
+        self._tell_what_is_left_out(coco)
+        return [
+            self.parse_data_info(
+                dict(raw_img_info={**image, 'img_id': image['id']}, raw_ann_info=coco.img_ann_map[image['id']])
+            )
+            for image in coco.dataset['images']
+        ]
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """What the pipeline starts from; see mmdet's.
+
+        Args:
+            raw_data_info: ``raw_img_info``, the image's entry with its id as ``img_id``, and ``raw_ann_info``, the list
+                of its annotations.
+        """
+        # An infinite width would pass mmdet's own checks.
+        boxes = [box for box in raw_data_info['raw_ann_info'] if all(map(math.isfinite, box['bbox']))]
+        if self.use_crowd:
+            boxes = [{**box, 'iscrowd': 0} for box in boxes]
+        return super().parse_data_info({**raw_data_info, 'raw_ann_info': boxes})
+
+    def filter_data(self) -> list[dict]:
+        """Leave out images as ``filter_cfg`` says; see mmdet's."""
+        kept = super().filter_data()
+        if not kept:
+            raise UserError(
+                f'{self.ann_file} lists {len(self.data_list)} images, and filter_cfg={self.filter_cfg} leaves none: '
+                'change filter_cfg, metainfo.classes or the file'
+            )
+        return kept
+
+    def _tell_what_is_left_out(self, coco: CocoFile) -> None:
+        boxes = Counter(annotation['category_id'] for annotation in coco.dataset['annotations'])
+        others = {coco.cats[key]['name']: boxes[key] for key in coco.cats if key not in self.cat2label}
+        if others:
+            counts = ', '.join(f'{name!r} ({count} boxes)' for name, count in others.items())
+            print_log(f'{coco.path}: left out, as they are none of the classes: {counts}', logger='current')
+        unknown = [key for key in boxes if key not in coco.cats]
+        if unknown:
+            print_log(
+                f'{coco.path}: {sum(boxes[key] for key in unknown)} boxes are left out, because the file lists no '
+                f'category with their category_id: {some_names(unknown)}',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+
+def _checked(classes: object) -> tuple[str, ...]:
+    if not isinstance(classes, (tuple, list)) or not classes or not all(isinstance(name, str) for name in classes):
+        raise UserError(f"metainfo.classes is {classes!r}: write a tuple of names, such as ('person',)")
+    repeated = [name for name, count in Counter(classes).items() if count > 1]
+    if repeated:
+        raise UserError(f'metainfo.classes names {some_names(repeated)} more than once: name each class once')
+    return tuple(classes)

@@ -1,0 +1,68 @@
+"""See that a label means the same class wherever it is used."""
+
+from collections.abc import Sequence
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
+
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClassNamesHook(Hook):
+    """Compares the class names of training and validation, and in a test those of the checkpoint and of the data.
+
+    Raises:
+        UserError: If training and validation differ, or a checkpoint was trained on the same names in another order.
+            Other names, such as ``airplane`` for ``aeroplane``, are a warning.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the two data sets of a training."""
+        if isinstance(runner._val_loop, BaseLoop):
+            trained, validated = _names(runner._train_loop), _names(runner._val_loop)
+            if trained and validated and trained != validated:
+                raise UserError(
+                    f'training has the classes {_listed(trained)} and validation {_listed(validated)}: '
+                    'set metainfo.classes of both data sets to the same names in the same order'
+                )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare what a tested model was trained on with what it is tested on."""
+        if isinstance(runner._train_loop, BaseLoop):
+            return
+        tested = _names(runner._test_loop) or _names(runner._val_loop)
+        trained = _names_in(checkpoint)
+        if not tested or not trained or trained == tested:
+            return
+        difference = (
+            f'{runner._load_from or "the checkpoint"} was trained on the classes {_listed(trained)}, '
+            f'and the data set has {_listed(tested)}'
+        )
+        if sorted(trained) == sorted(tested):
+            raise UserError(f'{difference}: set its metainfo.classes to the order of the checkpoint')
+        runner.logger.warning(f'{difference}.')
+
+
+def _names(loop: object) -> tuple[str, ...]:
+    """Of the data set of a loop; none where it was not built or has no such thing."""
+    if not isinstance(loop, BaseLoop):
+        return ()
+    return tuple(getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes') or ())
+
+
+def _names_in(checkpoint: dict) -> tuple[str, ...]:
+    meta = checkpoint.get('meta') or {}
+    # Checkpoints of mmdet 2 say CLASSES, in meta itself.
+    for owner in (meta.get('dataset_meta') or {}, meta):
+        for key in ('classes', 'CLASSES'):
+            if owner.get(key):
+                return tuple(owner[key])
+    return ()
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ', '.join(names[:20])
+    return shown if len(names) <= 20 else f'{shown} and {len(names) - 20} more'

@@ -1,0 +1,73 @@
+"""A label means the same class in training, validation and test."""
+
+import logging
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import HOOKS
+
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.hooks import ClassNamesHook
+from tests.engine.hooks.small_runner import SmallDetector, make_runner, save
+
+
+def load(tmp_path, meta: dict, classes=('cat', 'dog')):
+    model = SmallDetector(2)
+    path = save(tmp_path / 'start.pth', model.state_dict(), meta=meta)
+    return make_runner(tmp_path, [ClassNamesHook()], model, classes, load_from=path)
+
+
+def test_training_and_validation_agree(tmp_path):
+    make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2)).train()
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+@pytest.mark.parametrize('val_classes', [('dog', 'cat'), ('cat',), ('cat', 'owl')])
+def test_training_and_validation_differ(tmp_path, val_classes):
+    runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), val_classes=val_classes)
+    with pytest.raises(UserError) as error:
+        runner.train()
+    assert str(error.value) == (
+        f'training has the classes cat, dog and validation {", ".join(val_classes)}: '
+        'set metainfo.classes of both data sets to the same names in the same order'
+    )
+    assert not (tmp_path / 'epoch_1.pth').exists()
+
+
+def test_without_validation_or_names(tmp_path):
+    settings = dict(val_dataloader=None, val_evaluator=None, val_cfg=None)
+    make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), **settings).train()
+    make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), val_classes=()).train()
+
+
+META = [dict(dataset_meta=dict(classes=('dog', 'cat'))), dict(dataset_meta=dict(CLASSES=['dog', 'cat']))]
+
+
+@pytest.mark.parametrize('meta', [*META, dict(CLASSES=('dog', 'cat'))])
+def test_checkpoint_of_another_order(tmp_path, meta):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, meta).test()
+    assert str(error.value) == (
+        f'{tmp_path}/start.pth was trained on the classes dog, cat, and the data set has cat, dog: '
+        'set its metainfo.classes to the order of the checkpoint'
+    )
+    load(tmp_path, meta, classes=('dog', 'cat')).test()
+
+
+@pytest.mark.parametrize(('names', 'warned'), [(('cat', 'hound'), True), (('cat', 'dog'), False), (None, False)])
+def test_checkpoint_of_other_names(tmp_path, names, warned, caplog):
+    runner = load(tmp_path, dict(dataset_meta=dict(classes=names)) if names else {})
+    runner.logger.addHandler(caplog.handler)
+    runner.test()
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    expected = f'{tmp_path}/start.pth was trained on the classes cat, hound, and the data set has cat, dog.'
+    assert lines == [expected] * warned
+
+
+def test_fine_tuning_may_rename(tmp_path):
+    load(tmp_path, META[0]).train()
+
+
+def test_on_by_default(repo_dir):
+    hooks = Config.fromfile(repo_dir / 'configs/_base_/default_runtime.py').default_hooks
+    assert type(HOOKS.build(hooks.class_names)) is ClassNamesHook
