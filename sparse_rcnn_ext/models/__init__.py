@@ -1,27 +1,32 @@
 """The model, read in the order in which data flows."""
 
-from . import backbones, necks
+from . import ablations, backbones, necks
 from .ciou_loss import CIoULoss
 from .criterion import SparseRCNNCriterion
 from .dii_head import DIIHead
 from .dynamic_conv import DynamicConv
 from .embedding_rpn_head import EmbeddingRPNHead
-from .proposal_boxes import GridBoxes, ImageBoxes
+from .proposal_attention import ProposalSelfAttention
+from .proposal_boxes import CenterBoxes, GridBoxes, ImageBoxes, RandomBoxes
 from .roi_features import RoIFeatures
 from .sparse_rcnn import SparseRCNN
 from .sparse_roi_head import SparseRoIHead
 
 __all__ = [
     'CIoULoss',
+    'CenterBoxes',
     'DIIHead',
     'DynamicConv',
     'EmbeddingRPNHead',
     'GridBoxes',
     'ImageBoxes',
+    'ProposalSelfAttention',
+    'RandomBoxes',
     'RoIFeatures',
     'SparseRCNN',
     'SparseRCNNCriterion',
     'SparseRoIHead',
+    'ablations',
     'backbones',
     'necks',
 ]

@@ -61,14 +61,25 @@ class SparseRCNNCriterion(BaseModule):
             dtype = torch.promote_types(outputs.logits.dtype, torch.float32)
             terms = self._terms(outputs.logits.to(dtype), outputs.boxes.to(dtype), targets)
         num_stages = len(outputs.logits)
-        weights = [1.0] * num_stages if self.stage_loss_weights is None else self.stage_loss_weights
-        if len(weights) != num_stages:
-            raise ValueError(f'criterion.stage_loss_weights has {len(weights)} weights for {num_stages} stages.')
+        weights = self.stage_weights(num_stages)
         return {
             f's{stage}.{name}': value * weights[stage] if 'loss' in name else value
             for stage in range(num_stages)
             for name, value in zip(terms, (term[stage] for term in terms.values()), strict=True)
         }
+
+    def stage_weights(self, num_stages: int) -> Sequence[float]:
+        """How much the losses of each stage count; raises ValueError if as many are not set."""
+        weights = [1.0] * num_stages if self.stage_loss_weights is None else self.stage_loss_weights
+        if len(weights) != num_stages:
+            raise ValueError(f'criterion.stage_loss_weights has {len(weights)} weights for {num_stages} stages.')
+        return weights
+
+    def class_loss(self, logits: Tensor, one_hot: Tensor, normaliser: Tensor) -> Tensor:
+        """Loss of each stage (S,), from (S, B, N, K) logits and truth; no class is a row of zeros."""
+        # One-hot, because mmdet's FocalLoss takes its portable path for targets of the logits' shape.
+        losses = self.loss_cls(logits.flatten(0, 2), one_hot.flatten(0, 2), reduction_override='none')
+        return losses.view(len(logits), -1).sum(1) / normaliser
 
     def _terms(self, logits: Tensor, boxes: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Every loss as (S,)."""
@@ -79,11 +90,9 @@ class SparseRCNNCriterion(BaseModule):
         num_matched = image.shape[1]
         normaliser = reduce_mean(logits.new_full((), num_matched)).clamp(min=1)
 
-        # One-hot, because mmdet's FocalLoss takes its portable path for targets of the logits' shape.
         one_hot = torch.zeros_like(logits)  # (S, B, N, K)
         one_hot[stage, image, proposal, labels] = 1
-        loss_cls = self.loss_cls(logits.flatten(0, 2), one_hot.flatten(0, 2), reduction_override='none')
-        terms = dict(loss_cls=loss_cls.view(num_stages, -1).sum(1) / normaliser)
+        terms = dict(loss_cls=self.class_loss(logits, one_hot, normaliser))
 
         matched_logits = logits[stage, image, proposal]  # (S, M, K)
         matched_boxes = boxes[stage, image, proposal]  # (S, M, 4)

@@ -10,25 +10,6 @@ from sparse_rcnn_ext.models.box_decode import decode_deltas
 from sparse_rcnn_ext.registry import MODELS
 
 
-class ProposalSelfAttention(BaseModule):
-    """Self-attention among the proposals of an image, with its residual.
-
-    Args:
-        channels: Channels of a proposal's feature (C).
-        num_heads: Attention heads.
-        dropout: Dropout of the attention weights.
-    """
-
-    def __init__(self, channels: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        # The name `attn` is part of the weights: mmdet's checkpoints hold attention.attn.in_proj_weight.
-        self.attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
-
-    def forward(self, feats: Tensor) -> Tensor:
-        """(B, N, C) to (B, N, C)."""
-        return feats + self.attn(feats, feats, feats, need_weights=False)[0]
-
-
 @MODELS.register_module()
 class DIIHead(BaseModule):
     """Dynamic instance interactive head, one stage of Sparse R-CNN (https://arxiv.org/abs/2011.12450, section 3.2).
@@ -42,7 +23,10 @@ class DIIHead(BaseModule):
         feedforward_channels: Width of the feed-forward network.
         in_channels: Channels of proposal and RoI features (C).
         dropout: Dropout in attention, interaction and feed-forward network.
-        dynamic_conv_cfg: The interaction module; it is built with this head's ``in_channels``.
+        attention_cfg: What the proposals say to each other, (B, N, C) to (B, N, C); None for
+            :class:`ProposalSelfAttention`. It is built with this head's ``in_channels``, ``num_heads`` and ``dropout``.
+        dynamic_conv_cfg: How a proposal reads its RoI, (M, C) and (M, P, C) to (M, C); None for :class:`DynamicConv`.
+            It is built with this head's ``in_channels``.
         bbox_stds: What a box delta of one stands for, as (dx, dy, dw, dh).
         wh_scale_range: Least and greatest factor by which one stage may change a side. The default is mmdet's;
             the official implementation has (0, 100000 / 16).
@@ -60,6 +44,7 @@ class DIIHead(BaseModule):
         feedforward_channels: int = 2048,
         in_channels: int = 256,
         dropout: float = 0.0,
+        attention_cfg: dict | None = None,
         dynamic_conv_cfg: dict | None = None,
         bbox_stds: tuple[float, float, float, float] = (0.5, 0.5, 1.0, 1.0),
         wh_scale_range: tuple[float, float] = (16 / 1000, 1000 / 16),
@@ -71,7 +56,9 @@ class DIIHead(BaseModule):
         self.wh_scale_range = tuple(wh_scale_range)
         self.prior_prob = prior_prob
 
-        self.attention = ProposalSelfAttention(in_channels, num_heads, dropout)
+        attention = attention_cfg or dict(type='sparse_rcnn_ext.ProposalSelfAttention')
+        sizes = dict(in_channels=in_channels, num_heads=num_heads, dropout=dropout)
+        self.attention = MMDET_MODELS.build(dict(**sizes, **attention))
         self.attention_norm = nn.LayerNorm(in_channels)
 
         interaction = dynamic_conv_cfg or dict(type='sparse_rcnn_ext.DynamicConv')
@@ -127,3 +114,9 @@ class DIIHead(BaseModule):
         logits = self.fc_cls(self.cls_fcs(feats))  # (B, N, K)
         deltas = self.fc_reg(self.reg_fcs(feats))  # (B, N, 4)
         return logits, decode_deltas(boxes, deltas, self.bbox_stds, self.wh_scale_range), feats
+
+    @staticmethod
+    def scores(logits: Tensor) -> Tensor:
+        """Logits (..., K) to scores (..., K) from 0 to 1, in at least float32."""
+        # In half precision many scores would tie, and numpy knows no bfloat16.
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()

@@ -90,7 +90,8 @@ class SparseRCNN(BaseDetector):
             ``labels`` (D,).
         """
         outputs = self._forward(batch_inputs, batch_data_samples)
-        boxes, scores, labels = top_detections(outputs.logits[-1], outputs.boxes[-1], self.max_per_img)
+        scores = self.roi_head.scores(outputs.logits[-1])
+        boxes, scores, labels = top_detections(scores, outputs.boxes[-1], self.max_per_img)
         for image, sample in enumerate(batch_data_samples):
             image_boxes = boxes[image]
             if rescale:

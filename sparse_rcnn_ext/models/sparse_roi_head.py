@@ -59,3 +59,7 @@ class SparseRoIHead(BaseModule):
             all_boxes.append(boxes)
             boxes = boxes.detach()
         return StageOutputs(torch.stack(all_logits), torch.stack(all_boxes))
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Logits of any stage to class scores (..., K) from 0 to 1, in at least float32."""
+        return self.bbox_head[-1].scores(logits)

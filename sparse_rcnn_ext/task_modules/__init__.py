@@ -2,5 +2,6 @@
 
 from .hungarian_assigner import HungarianAssigner
 from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost
+from .softmax_cost import SoftmaxCost
 
-__all__ = ['BBoxL1Cost', 'FocalLossCost', 'HungarianAssigner', 'IoUCost']
+__all__ = ['BBoxL1Cost', 'FocalLossCost', 'HungarianAssigner', 'IoUCost', 'SoftmaxCost']

@@ -39,7 +39,7 @@ def trace_stages(model: SparseRCNN, example: Example) -> StageTrace:
         outputs = model.forward_stages(batch['inputs'], image_whwh)
     boxes = torch.cat([proposals, outputs.boxes[:, 0]])  # (S + 1, N, 4)
     scale_factor = boxes.new_tensor(batch['data_samples'][0].scale_factor).repeat(2)
-    return StageTrace(boxes / scale_factor, outputs.logits[:, 0].sigmoid())
+    return StageTrace(boxes / scale_factor, model.roi_head.scores(outputs.logits[:, 0]))
 
 
 def draw_stages(

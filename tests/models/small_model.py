@@ -33,16 +33,25 @@ SIZES = {
 }
 
 
-def build_model(overrides: dict[str, Any] | None = None, seed: int = 0, spread: bool = True) -> nn.Module:
-    """The base config's model in few channels, initialised.
+def small_config(overrides: dict[str, Any] | None = None) -> Config:
+    """The base config's model in few channels.
 
     Args:
         overrides: Dotted config keys and their values.
-        seed: For the weights.
-        spread: Move proposals and class scores apart, which fresh weights leave all alike.
     """
     cfg = Config.fromfile(BASE)
     cfg.merge_from_dict({**SIZES, **(overrides or {})})
+    return cfg
+
+
+def initialise(cfg: Config, seed: int = 0, spread: bool = True) -> nn.Module:
+    """Build and initialise the model of a config.
+
+    Args:
+        cfg: Has a ``model``.
+        seed: For the weights.
+        spread: Move proposals and class scores apart, which fresh weights leave all alike.
+    """
     torch.manual_seed(seed)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -53,6 +62,11 @@ def build_model(overrides: dict[str, Any] | None = None, seed: int = 0, spread: 
             for stage in model.roi_head.bbox_head:
                 stage.fc_cls.bias.normal_(-2, 1)
     return model
+
+
+def build_model(overrides: dict[str, Any] | None = None, seed: int = 0, spread: bool = True) -> nn.Module:
+    """See :func:`small_config` and :func:`initialise`."""
+    return initialise(small_config(overrides), seed, spread)
 
 
 def make_sample(size: tuple[int, int], num_boxes: int, seed: int = 0, num_classes: int = CLASSES) -> DetDataSample:

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_rcnn_ext.models.dii_head import DIIHead
 from sparse_rcnn_ext.models.post_process import top_detections
 from tests.reference.set_prediction import detections
 
@@ -20,7 +21,7 @@ def test_equals_the_sorted_list(batch, num_proposals, num_classes, limit, seed):
     torch.manual_seed(seed)
     logits = torch.randn(batch, num_proposals, num_classes, dtype=torch.float64)
     boxes = torch.rand(batch, num_proposals, 4, dtype=torch.float64) * 100
-    found = top_detections(logits, boxes, limit)
+    found = top_detections(DIIHead.scores(logits), boxes, limit)
     assert all(part.shape[1] == min(limit, num_proposals * num_classes) for part in found)
     for image in range(batch):
         expected = detections(logits[image].tolist(), [tuple(box) for box in boxes[image].tolist()], limit)
@@ -35,7 +36,7 @@ def test_equals_the_sorted_list(batch, num_proposals, num_classes, limit, seed):
 def test_a_proposal_may_give_several_detections():
     logits = torch.tensor([[[5.0, 4.0, -9.0], [-9.0, -9.0, -8.0]]])
     boxes = torch.tensor([[[0.0, 0, 1, 1], [2, 2, 3, 3]]])
-    found_boxes, scores, labels = top_detections(logits, boxes, 2)
+    found_boxes, scores, labels = top_detections(DIIHead.scores(logits), boxes, 2)
     assert labels.tolist() == [[0, 1]]
     assert torch.equal(found_boxes, boxes[:, [0, 0]])
     assert scores[0, 0] > scores[0, 1] > 0.9

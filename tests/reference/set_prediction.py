@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.reference.boxes import Box, giou, l1
@@ -26,17 +27,28 @@ def focal(logit: float, is_class: bool, alpha: float = 0.25, gamma: float = 2.0)
     return -(1 - alpha) * prob**gamma * math.log(1 - prob)
 
 
-def pair_cost(image: Image, proposal: int, target: int) -> float:
-    """Weighted cost of one pair, with the paper's weights 2, 5 and 2."""
-    logit = image.logits[proposal][image.labels[target]]
-    boxes = image.boxes[proposal], image.targets[target]
-    cls = focal(logit, True) - focal(logit, False)
-    return 2 * cls + 5 * l1(*boxes, image.width, image.height) - 2 * giou(*boxes)
+def focal_cost(logits: list[float], label: int) -> float:
+    """What it costs to call a proposal its class rather than background."""
+    return focal(logits[label], True) - focal(logits[label], False)
 
 
-def cost_matrix(image: Image) -> list[list[float]]:
-    """Cost of each proposal (row) with each target (column)."""
-    return [[pair_cost(image, p, t) for t in range(len(image.targets))] for p in range(len(image.boxes))]
+def cost_matrix(
+    image: Image,
+    weights: tuple[float, float, float] = (2, 5, 2),
+    class_cost: Callable[[list[float], int], float] = focal_cost,
+) -> list[list[float]]:
+    """Cost of each proposal (row) with each target (column), by default with the paper's weights of class, L1, GIoU."""
+
+    def cost(proposal: int, target: int) -> float:
+        boxes = image.boxes[proposal], image.targets[target]
+        terms = (
+            class_cost(image.logits[proposal], image.labels[target]),
+            l1(*boxes, image.width, image.height),
+            -giou(*boxes),
+        )
+        return sum(weight * term for weight, term in zip(weights, terms, strict=True))
+
+    return [[cost(p, t) for t in range(len(image.targets))] for p in range(len(image.boxes))]
 
 
 def best_matching(cost: list[list[float]]) -> tuple[float, list[tuple[int, int]]]:

@@ -1,0 +1,4 @@
+# Every proposal box starts as the whole image.
+_base_ = '../sparse-rcnn_r50_fpn_ms-480-800-3x_coco.py'
+
+model = dict(rpn_head=dict(proposal_boxes=dict(type='sparse_rcnn_ext.ImageBoxes')))

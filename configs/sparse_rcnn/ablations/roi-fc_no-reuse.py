@@ -1,0 +1,12 @@
+# The cascade of roi-fc.py, but every stage starts from the learned features.
+_base_ = '../sparse-rcnn_r50_fpn_ms-480-800-3x_coco.py'
+
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            type='sparse_rcnn_ext.DIIHeadWithoutReuse',
+            attention_cfg=dict(type='sparse_rcnn_ext.NoSelfAttention'),
+            dynamic_conv_cfg=dict(_delete_=True, type='sparse_rcnn_ext.RoIFullyConnected'),
+        )
+    )
+)

@@ -1,0 +1,12 @@
+# One stage, without self-attention; RoI features go through fully connected layers, not through dynamic filters.
+_base_ = '../sparse-rcnn_r50_fpn_ms-480-800-3x_coco.py'
+
+model = dict(
+    roi_head=dict(
+        num_stages=1,
+        bbox_head=dict(
+            attention_cfg=dict(type='sparse_rcnn_ext.NoSelfAttention'),
+            dynamic_conv_cfg=dict(_delete_=True, type='sparse_rcnn_ext.RoIFullyConnected'),
+        ),
+    )
+)
