@@ -48,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='settings that override the config, such as model.rpn_head.num_proposals=50',
+        help='knobs at the top of the config (long_side=512) or settings of it (model.rpn_head.num_proposals=50)',
     )
     return parser.parse_args(argv)
 
