@@ -1,13 +1,17 @@
 """A Sparse R-CNN that trains in seconds, and tools run as a user runs them."""
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mmengine.config import Config
+
+from tests.tools.ablate_examples import FakeTools, write_tables
 
 TINY = {
     'model.backbone.depth': 18,
@@ -76,3 +80,20 @@ def run_tool(repo_dir, tool_environment) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def ablate(repo_dir: Path, tmp_path: Path, monkeypatch) -> ModuleType:
+    """The tool as a module, in a folder with a file of tables."""
+    monkeypatch.syspath_prepend(repo_dir / 'tools')
+    monkeypatch.chdir(tmp_path)
+    write_tables(tmp_path)
+    return importlib.import_module('ablate')
+
+
+@pytest.fixture
+def tools(ablate, monkeypatch) -> FakeTools:
+    row_runs = importlib.import_module('row_runs')
+    fake = FakeTools(row_runs)
+    monkeypatch.setattr(row_runs, '_run', fake)
+    return fake

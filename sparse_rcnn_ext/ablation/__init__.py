@@ -1,0 +1,32 @@
+"""Tables of configs that differ in one thing: what they are, and what came out."""
+
+from .chart import draw_chart
+from .outcome import Experiment, Outcome, Result, pick_ap, read_cost, read_result, write_json
+from .report import as_json, duration, write_markdown
+from .row_configs import base_of, put_over
+from .settings import fingerprint, last_checkpoint_name, load_base, training_length
+from .tables import Row, Table, find_table, read_tables
+
+__all__ = [
+    'Experiment',
+    'Outcome',
+    'Result',
+    'Row',
+    'Table',
+    'as_json',
+    'base_of',
+    'draw_chart',
+    'duration',
+    'find_table',
+    'fingerprint',
+    'last_checkpoint_name',
+    'load_base',
+    'pick_ap',
+    'put_over',
+    'read_cost',
+    'read_result',
+    'read_tables',
+    'training_length',
+    'write_json',
+    'write_markdown',
+]

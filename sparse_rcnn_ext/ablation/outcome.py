@@ -1,0 +1,97 @@
+"""What came out of a row: its runs, what it costs, what went wrong."""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+from sparse_rcnn_ext.engine.errors import UserError
+
+from .tables import Row, Table
+
+RESULT_FILE = 'result.json'
+COST_FILE = 'cost.json'
+
+
+class Result(NamedTuple):
+    """One training with one seed, and its test."""
+
+    seed: int
+    ap: float
+    """In per cent."""
+    training_seconds: float
+    """Of the iterations, without start and checkpoints."""
+    metrics: dict[str, float]
+    """All that the test says."""
+
+
+class Outcome(NamedTuple):
+    """One row."""
+
+    row: Row
+    is_base: bool
+    """Whether the row is the recipe itself."""
+    results: list[Result]
+    cost: dict | None
+    """What tools/analysis/flops.py says of the row's config."""
+    failures: list[str]
+
+    @property
+    def ap(self) -> float | None:
+        """Mean over the seeds."""
+        return mean(result.ap for result in self.results) if self.results else None
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds (n − 1); None below three, where least and greatest say more."""
+        return stdev(result.ap for result in self.results) if len(self.results) > 2 else None
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Mean over the seeds."""
+        return mean(result.training_seconds for result in self.results) if self.results else None
+
+
+class Experiment(NamedTuple):
+    """What all rows were run with."""
+
+    table: Table
+    recipe: str
+    """The config that all rows change."""
+    is_rebased: bool
+    """Whether that is another one than the rows name."""
+    length: str
+    """How long each trains, such as ``12 epochs``."""
+    seeds: list[int]
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file so that it is whole or not there."""
+    fresh = path.with_name(f'.{path.name}')
+    fresh.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
+    fresh.replace(path)
+
+
+def read_result(folder: Path) -> Result | None:
+    """The result that lies in the folder of a run; None where it is not finished."""
+    path = folder / RESULT_FILE
+    return Result(**json.loads(path.read_text(encoding='utf-8'))) if path.is_file() else None
+
+
+def read_cost(folder: Path) -> dict | None:
+    """What was measured of the row with this folder; None where nothing was."""
+    path = folder / COST_FILE
+    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+
+
+def pick_ap(metrics: dict[str, float]) -> float:
+    """AP in per cent: COCO's, or that of the metric that the test has in its place.
+
+    Raises:
+        UserError: If there is none.
+    """
+    for ending in ('bbox_mAP', '/mAP'):
+        for name, value in metrics.items():
+            if name.endswith(ending):
+                return 100 * value
+    raise UserError(f'the test gave no AP ({", ".join(metrics) or "nothing"}): set test_evaluator to a CocoMetric')

@@ -1,0 +1,69 @@
+"""Results of runs, and how they are read from logs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparse_rcnn_ext.ablation import Result, pick_ap, read_cost, read_result, write_json
+from sparse_rcnn_ext.ablation.outcome import COST_FILE, RESULT_FILE
+from sparse_rcnn_ext.ablation.run_logs import read_metrics, training_seconds
+from sparse_rcnn_ext.engine.errors import UserError
+from tests.ablation.examples import outcome
+
+
+def test_results_come_back(tmp_path: Path):
+    assert read_result(tmp_path) is None and read_cost(tmp_path) is None
+    result = Result(3, 21.5, 60.25, {'coco/bbox_mAP': 0.215})
+    write_json(tmp_path / RESULT_FILE, result._asdict())
+    write_json(tmp_path / COST_FILE, dict(device='CPU × 2'))
+    assert read_result(tmp_path) == result
+    assert read_cost(tmp_path) == dict(device='CPU × 2')
+    assert {path.name for path in tmp_path.iterdir()} == {RESULT_FILE, COST_FILE}
+
+
+@pytest.mark.parametrize(
+    ('metrics', 'ap'),
+    [
+        ({'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP': 0.25, 'time': 0.1}, 25.0),
+        ({'voc_11points/AP50': 0.75, 'voc_11points/mAP': 0.7, 'voc_area/mAP': 0.8}, 70.0),
+        ({'crowd_human/mAP': 0.875, 'crowd_human/mMR': 0.4}, 87.5),
+    ],
+)
+def test_ap_of_any_evaluator(metrics: dict, ap: float):
+    assert pick_ap(metrics) == pytest.approx(ap)
+
+
+def test_no_ap_is_one_sentence():
+    with pytest.raises(UserError, match=r'^the test gave no AP \(time\): set test_evaluator'):
+        pick_ap({'time': 1.0})
+
+
+def test_means_and_spread():
+    two = outcome('two', [20.0, 22.0])
+    assert (two.ap, two.spread, two.training_seconds) == (21.0, None, 150.0)
+    assert outcome('three', [20.0, 21.0, 22.0]).spread == pytest.approx(1.0)
+    nothing = outcome('none', [])
+    assert nothing.ap is nothing.spread is nothing.training_seconds is None
+
+
+def write_log(folder: Path, start: str, entries: list[dict]) -> None:
+    log = folder / start / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('\n'.join(map(json.dumps, entries)))
+
+
+def test_training_time_of_an_interrupted_run(tmp_path: Path):
+    """10 iterations of 1 s, then 10 that were lost and took 7 s each, again in 3 s each, and 5 of 2 s."""
+    write_log(tmp_path, '20240101_000000', [dict(step=10, loss=1, time=1.0), dict(step=20, loss=1, time=7.0)])
+    later = [dict(step=20, loss=1, time=3.0), dict(step=25, loss=1, time=2.0), dict(step=1, time=50.0)]
+    write_log(tmp_path, '20240102_000000', later)
+    assert training_seconds(tmp_path) == pytest.approx(10 * 1 + 10 * 3 + 5 * 2)
+
+
+def test_metrics_of_the_last_test(tmp_path: Path):
+    for start, ap in (('20240101_000000', 0.1), ('20240102_000000', 0.2)):
+        write_log(tmp_path, start, [dict(step=1, loss=1, time=1.0)])
+        (tmp_path / start / 'other.json').write_text('[]')
+        (tmp_path / start / f'{start}.json').write_text(json.dumps({'coco/bbox_mAP': ap, 'classes': ['a']}))
+    assert read_metrics(tmp_path) == {'coco/bbox_mAP': 0.2}

@@ -1,0 +1,115 @@
+"""Count a config's parameters and multiply-adds by part: tools/analysis/flops.py CONFIG [options].
+
+Counted are convolutions, linear layers, all products of matrices and RoI pooling; a multiply-add is one. Sums, norms
+and activations are free. `--json` prints the same and more as JSON.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+from sparse_rcnn_ext.analysis import (
+    Complexity,
+    count_complexity,
+    device_name,
+    inference_size,
+    measure_latency,
+    padded_size,
+)
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.models import SparseRCNN
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file of a Sparse R-CNN')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="pixels of the image before batch padding (default: what the test pipeline's Resize or Pad says)",
+    )
+    parser.add_argument('--latency', action='store_true', help='measure the time for one image on this machine too')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as model.rpn_head.num_proposals=300',
+    )
+    args = parser.parse_args(argv)
+    if args.shape and min(args.shape) < 1:
+        parser.error('--shape must be at least 1 1')
+    return args
+
+
+def build_detector(cfg: Config) -> SparseRCNN:
+    """The detector of ``cfg`` with proposals and stages as they start, the rest at random.
+
+    Raises:
+        UserError: If it is not a Sparse R-CNN of this repository.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    detector = MODELS.build(cfg.model)
+    if not isinstance(detector, SparseRCNN):
+        raise UserError(
+            f'{cfg.filename} is a {cfg.model.type}: parts are counted of models of type sparse_rcnn_ext.SparseRCNN'
+        )
+    # Without a line for each weight. And not the backbone's, which may have to be downloaded.
+    MMLogger.get_instance('mmengine', log_level='WARNING')
+    detector.rpn_head.init_weights()
+    detector.roi_head.init_weights()
+    return detector
+
+
+def write_table(complexity: Complexity, size: tuple[int, int], padded: tuple[int, int]) -> str:
+    """The counts as text for a terminal."""
+    lines = [f'{"":32}{"parameters":>14}{"multiply-adds":>16}']
+    for part in complexity.parts:
+        lines.append(f'{"  " * part.level + part.name:32}{part.parameters / 1e6:12.2f} M{part.flops / 1e9:14.3f} G')
+    lines.append(f'{"all":32}{complexity.parameters / 1e6:12.2f} M{complexity.flops / 1e9:14.3f} G')
+    lines += ['', f'One image of {size[0]} × {size[1]}, padded to {padded[0]} × {padded[1]} pixels.']
+    lines.append(
+        f'{complexity.trainable / 1e6:.2f} M parameters are trained; '
+        f'{(complexity.parameters - complexity.batch_norm) / 1e6:.2f} M are outside of BatchNorm.'
+    )
+    return '\n'.join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        cfg = load_config(args.config, args.cfg_options, None)
+        size = tuple(args.shape or inference_size(cfg))
+        padded = padded_size(cfg, size)
+        detector = build_detector(cfg)
+        complexity = count_complexity(detector, padded)
+    latency = None
+    if args.latency:
+        latency = measure_latency(detector.to('cuda' if torch.cuda.is_available() else 'cpu'), size)
+    if args.json:
+        facts = complexity._asdict() | dict(parts=[part._asdict() for part in complexity.parts])
+        facts |= dict(config=args.config, size=size, padded_size=padded)
+        facts |= dict(latency_seconds=latency, device=device_name())
+        print(json.dumps(facts, indent=1))
+        return
+    print(write_table(complexity, size, padded))
+    if latency is not None:
+        print(f'{latency * 1e3:.1f} ms an image, the median on {device_name()}.')
+
+
+if __name__ == '__main__':
+    main()
