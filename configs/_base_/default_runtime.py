@@ -12,6 +12,7 @@ default_hooks = dict(
     visualization=dict(type='DetVisualizationHook'),
     checkpoint_fit=dict(type='sparse_rcnn_ext.CheckpointFitHook'),
     class_names=dict(type='sparse_rcnn_ext.ClassNamesHook'),
+    cpu_memory=dict(type='sparse_rcnn_ext.CpuMemoryHook'),
 )
 
 env_cfg = dict(

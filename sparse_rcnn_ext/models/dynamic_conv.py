@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor, bmm, nn
 
+from sparse_rcnn_ext.models.fast_linear import FastLinear
 from sparse_rcnn_ext.registry import MODELS
 
 
@@ -23,11 +24,11 @@ class DynamicConv(BaseModule):
         self.in_channels = in_channels
         self.feat_channels = feat_channels
         self.num_filter_params = in_channels * feat_channels
-        self.dynamic_layer = nn.Linear(in_channels, 2 * self.num_filter_params)
+        self.dynamic_layer = FastLinear(in_channels, 2 * self.num_filter_params)
         self.norm_in = nn.LayerNorm(feat_channels)
         self.norm_out = nn.LayerNorm(in_channels)
         self.activation = nn.ReLU(inplace=True)
-        self.fc_layer = nn.Linear(in_channels * input_feat_shape**2, in_channels)
+        self.fc_layer = FastLinear(in_channels * input_feat_shape**2, in_channels)
         self.fc_norm = nn.LayerNorm(in_channels)
 
     def forward(self, proposal_feats: Tensor, roi_feats: Tensor) -> Tensor:
@@ -41,8 +42,10 @@ class DynamicConv(BaseModule):
             (M, C).
         """
         params = self.dynamic_layer(proposal_feats)  # (M, 2·C·D)
-        kernel_in = params[:, : self.num_filter_params].view(-1, self.in_channels, self.feat_channels)  # (M, C, D)
-        kernel_out = params[:, self.num_filter_params :].view(-1, self.feat_channels, self.in_channels)  # (M, D, C)
+        # Not two slices: each would have a gradient as large as the whole, filled with zeros.
+        kernel_in, kernel_out = params.unflatten(1, (2, self.num_filter_params)).unbind(1)
+        kernel_in = kernel_in.view(-1, self.in_channels, self.feat_channels)  # (M, C, D)
+        kernel_out = kernel_out.view(-1, self.feat_channels, self.in_channels)  # (M, D, C)
 
         feats = self.activation(self.norm_in(bmm(roi_feats, kernel_in)))  # (M, P, D)
         feats = self.activation(self.norm_out(bmm(feats, kernel_out)))  # (M, P, C)

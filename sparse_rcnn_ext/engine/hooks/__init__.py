@@ -2,5 +2,8 @@
 
 from .checkpoint_fit import CheckpointFitHook
 from .class_names import ClassNamesHook
+from .compile import CompileHook
+from .cpu_memory import CpuMemoryHook
+from .fast_inference import FastInferenceHook
 
-__all__ = ['CheckpointFitHook', 'ClassNamesHook']
+__all__ = ['CheckpointFitHook', 'ClassNamesHook', 'CompileHook', 'CpuMemoryHook', 'FastInferenceHook']
