@@ -77,7 +77,8 @@ def test_a_traced_layer_holds_torchs_operators(calls):
     traced = torch.jit.trace(layer, features, check_trace=False)
     assert 'aten::linear' in str(traced.inlined_graph) and calls == []
     program = torch.export.export(nn.Sequential(layer), (features,))
-    assert {node.target for node in program.graph.nodes if node.op == 'call_function'} == {torch.ops.aten.linear.default}
+    operators = {node.target for node in program.graph.nodes if node.op == 'call_function'}
+    assert operators == {torch.ops.aten.linear.default}
 
 
 def test_weights_and_names_are_those_of_torch():

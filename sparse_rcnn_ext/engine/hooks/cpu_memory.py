@@ -17,9 +17,9 @@ NEVER = 2**31 - 1
 class CpuMemoryHook(Hook):
     """Tells glibc to reuse freed memory instead of handing it back to the system, where nothing runs on a GPU.
 
-    Left alone, glibc returns every large tensor at once, and the next one of that size costs a page fault for each 4 KiB:
-    a third of a training step of Sparse R-CNN on two cores. The process is not larger at its peak than it was, but it
-    stays at that size until it ends.
+    Left alone, glibc returns every large tensor at once, and the next one of that size costs a page fault for each
+    4 KiB: a third of a training step of Sparse R-CNN on two cores. The process is about as large at its peak as it was,
+    but it stays at that size until it ends.
     """
 
     def before_run(self, runner: Runner) -> None:
