@@ -83,7 +83,7 @@ def _notes(experiment: Experiment, outcomes: list[Outcome]) -> list[str]:
         height, width = cost['size']
         lines.append(
             f'- GFLOPs: 10⁹ multiply-adds for one image of {height} × {width} pixels. '
-            f'Latency: the median for one such image. Training: the iterations of one seed.'
+            f'Latency: the median for one such image. Training: the iterations of the fastest seed.'
         )
         devices = sorted({outcome.cost['device'] for outcome in outcomes if outcome.cost})
         lines.append(f'- Measured on: {"; ".join(devices)}.')

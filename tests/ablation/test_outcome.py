@@ -41,7 +41,7 @@ def test_no_ap_is_one_sentence():
 
 def test_means_and_spread():
     two = outcome('two', [20.0, 22.0])
-    assert (two.ap, two.spread, two.training_seconds) == (21.0, None, 150.0)
+    assert (two.ap, two.spread, two.training_seconds) == (21.0, None, 100.0)
     assert outcome('three', [20.0, 21.0, 22.0]).spread == pytest.approx(1.0)
     nothing = outcome('none', [])
     assert nothing.ap is nothing.spread is nothing.training_seconds is None

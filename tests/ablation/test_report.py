@@ -21,7 +21,7 @@ def test_every_cell():
     text = write_markdown(experiment(rows, seeds=2), rows)
     table = cells(text)
     assert table[''] == ['AP', 'AP in the paper', 'parameters', 'GFLOPs', 'training', 'latency']
-    assert table['1'] == ['20.5 (20.0–21.0)', '*40.0*', '6.54 M', '0.53', '2 min 30 s', '31.2 ms']
+    assert table['1'] == ['20.5 (20.0–21.0)', '*40.0*', '6.54 M', '0.53', '1 min 40 s', '31.2 ms']
     assert table['**6** (the recipe)'][:2] == ['30.2 (30.0–30.4)', '*42.3*']
     assert text.startswith('# Number of stages\n')
     assert 'Every row is `configs/small.py` with one change, trained for 3 epochs with 2 seeds.' in text
