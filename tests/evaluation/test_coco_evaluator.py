@@ -18,6 +18,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
+from sparse_rcnn_ext.evaluation import box_evaluation
+
 CLASSES = CocoDataset.METAINFO['classes']
 # mmdet's names of the 12 numbers; what it calls 100, 300 and 1000 are the three maxDets of the config.
 ITEMS = (
@@ -165,23 +167,29 @@ def test_a_missing_class_costs_its_share(repo_dir, ann_file, annotations):
     assert found['coco/bbox_mAP'] == pytest.approx(1 - 1 / len(present), abs=5e-4)
 
 
-def test_random_detections_score_what_pycocotools_gives(repo_dir, ann_file, annotations, monkeypatch):
+@pytest.mark.parametrize(
+    ('backend', 'module', 'error'), [('faster_coco_eval', box_evaluation, 1e-15), ('pycocotools', coco_metric, 0)]
+)
+def test_random_detections_score_what_pycocotools_gives(
+    repo_dir, ann_file, annotations, monkeypatch, backend, module, error
+):
     evaluations = []
 
-    class Recorder(coco_metric.COCOeval):
+    class Recorder(COCOeval):
         """Keeps the numbers before they are rounded."""
 
         def summarize(self) -> None:
             super().summarize()
             evaluations.append(self.stats.tolist())
 
-    monkeypatch.setattr(coco_metric, 'COCOeval', Recorder)
     detections = disturb(truth_of(annotations), annotations)
     expected = pycocotools_stats(ann_file, annotations, detections)
-    found = evaluate(repo_dir, ann_file, annotations, detections, 'test_evaluator', metric_items=list(ITEMS))
+    monkeypatch.setattr(module, 'COCOeval', Recorder)
+    settings = dict(metric_items=list(ITEMS), backend=backend)
+    found = evaluate(repo_dir, ann_file, annotations, detections, 'test_evaluator', **settings)
 
     assert len(expected) == len(ITEMS) == 12
     assert all(0.02 < value < 0.95 for value in expected)  # neither hopeless nor perfect: every number says something
     assert expected[6] < expected[7] < expected[8]
-    assert evaluations == [expected]
+    assert evaluations == [pytest.approx(expected, rel=0, abs=error)]
     assert found == {f'coco/bbox_{item}': pytest.approx(value, abs=5.1e-4) for item, value in zip(ITEMS, expected)}
