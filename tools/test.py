@@ -7,6 +7,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -14,7 +15,7 @@ from mmengine.runner import Runner
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,6 +25,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where the log lands (default: work_dirs/CONFIG_NAME)')
     parser.add_argument('--out', metavar='FILE.json', help="write the detections in COCO's result format")
     parser.add_argument('--show-dir', metavar='DIR', help='write every image with its detections')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('bf16', 'fp16', 'auto'),
+        help='convolutions and linear layers in half precision; auto (also without a value): as in tools/train.py',
+    )
+    parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into the convolutions before it')
+    parser.add_argument('--compile', action='store_true', help='torch.compile of the whole network')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
     parser.add_argument(
         '--cfg-options',
@@ -63,6 +73,20 @@ def keep_detections(cfg: Config, out: str) -> str:
     raise UserError('--out needs a test_evaluator of type CocoMetric, whose result file it keeps')
 
 
+def switch_fast_inference(cfg: Config, amp: str | None, fuse_conv_bn: bool, compile_it: bool) -> None:
+    """Let the FastInferenceHook do what any of the three arguments asks; its other settings stay the config's."""
+    settings = {}
+    if amp:
+        settings['dtype'] = AMP_DTYPES.get(amp) or ('float16' if torch.cuda.is_available() else 'bfloat16')
+    if fuse_conv_bn:
+        settings['fuse_conv_bn'] = True
+    if compile_it:
+        settings['compile'] = cfg.get('compile') or True
+    if settings:
+        hook = cfg.default_hooks.get('fast_inference') or dict(type='sparse_rcnn_ext.FastInferenceHook')
+        cfg.default_hooks.fast_inference = {**hook, **settings}
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
@@ -73,6 +97,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg.resume = False
         if args.show_dir:
             show_detections(cfg, args.show_dir)
+        switch_fast_inference(cfg, args.amp, args.fuse_conv_bn, args.compile)
         result_file = keep_detections(cfg, args.out) if args.out else None
         join_job(cfg, args.launcher)
         runner = Runner.from_cfg(cfg)

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
+from sparse_rcnn_ext.engine.compilation import switch_compile
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
@@ -37,6 +38,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='mixed precision; auto (also without a value): fp16 on CUDA, bf16 on the CPU',
     )
     parser.add_argument(
+        '--compile', action='store_true', help='torch.compile of backbone, neck and stages (compile=True of the config)'
+    )
+    parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help="scale the learning rate linearly from the recipe's batch, counting processes and accumulated steps",
@@ -59,6 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args.config, args.cfg_options, args.work_dir)
         if args.amp:
             switch_amp(cfg, args.amp)
+        switch_compile(cfg, args.compile)
         if args.auto_scale_lr:
             cfg.merge_from_dict({'auto_scale_lr.enable': True})
         if args.seed is not None:

@@ -14,6 +14,7 @@ frozen_bn = True  # BatchNorm keeps the statistics and the weights that the back
 clip_grad = True  # to a norm of 1
 use_crowd = False  # learn from boxes around crowds too
 remove_blank = True  # leave out training images without a box
+mosaic_cache = 0  # images that each worker keeps for mosaics instead of reading anew; 40 are up to 200 MB; 0: none
 debug = 0  # train and test on the first so many images; 0: on all
 match_weights = (1.0, 1.0, 1.0)  # of class, L1 and IoU in the cost of the matching
 loss_weights = (2.0, 5.0, 2.0)  # of class, L1 and IoU in the loss
@@ -33,7 +34,7 @@ from sparse_rcnn_ext.engine import knob_checks  # noqa: E402  (mmengine wants _b
 knob_checks.check_whole(32, long_side=long_side)
 knob_checks.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
 knob_checks.check_whole(2, warmup_iters=warmup_iters)
-knob_checks.check_whole(0, debug=debug)
+knob_checks.check_whole(0, debug=debug, mosaic_cache=mosaic_cache)
 knob_checks.check_rate(base_lr=base_lr)
 knob_checks.check_weights(3, match_weights=match_weights, loss_weights=loss_weights)
 knob_checks.check_choice(('multistep', 'cosine'), decay=decay)
@@ -119,7 +120,10 @@ fit = [
     dict(type='Resize', scale=square, keep_ratio=True),
     dict(type='Pad', size=square, pad_val=dict(img=grey)),
 ]
-load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
+load = [
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='sparse_rcnn_ext.LoadReducedImage', long_side=long_side),
+]
 colour = dict(
     type='RandomChoice',
     transforms=[
@@ -148,13 +152,16 @@ warp = dict(
 )
 # After what cuts, and told not to clip: a clipped box does not show how much was cut off.
 drop = dict(type='sparse_rcnn_ext.FilterBoxes', min_side=2.0, max_aspect=20.0, min_visible=0.2)
-basic = [colour, dict(type='RandomApply', transforms=[crop, drop], prob=0.2), *fit, warp, drop]
-mosaic = [
+basic = [
     colour,
-    dict(type='sparse_rcnn_ext.LoadOtherImages', number=3, transforms=[*load, colour]),
+    dict(type='RandomApply', transforms=[crop, drop], prob=0.2),
+    dict(type='sparse_rcnn_ext.FitAndWarp', size=square, warp=warp),
+    drop,
+]
+mosaic = [
+    dict(type='sparse_rcnn_ext.LoadOtherImages', number=3, transforms=load, cache=mosaic_cache),
     # Each of the four at the long side, on a canvas of twice that; the warp keeps the middle of it, one long side wide.
-    dict(type='Mosaic', img_scale=square, pad_val=grey[0], bbox_clip_border=False),
-    dict(warp, border=(-long_side // 2, -long_side // 2)),
+    dict(type='sparse_rcnn_ext.MosaicAndWarp', size=square, warp=warp, transforms=[colour]),
     drop,
 ]
 mixup = [

@@ -27,6 +27,7 @@ BAND = {
     'clip_grad': True,
     'use_crowd': False,
     'remove_blank': True,
+    'mosaic_cache': 0,
     'debug': 0,
     'match_weights': (1.0, 1.0, 1.0),
     'loss_weights': (2.0, 5.0, 2.0),

@@ -1,8 +1,8 @@
 """Boxes that no detector could learn from after an image was cut or warped."""
 
-import torch
+import numpy as np
 from mmcv.transforms import BaseTransform
-from mmdet.structures.bbox import autocast_box_type
+from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 
 from sparse_rcnn_ext.registry import TRANSFORMS
 
@@ -33,18 +33,21 @@ class FilterBoxes(BaseTransform):
         Args:
             results: A sample with ``img_shape``; its boxes are xyxy in pixels and may reach over the border.
         """
-        whole = results['gt_bboxes']
-        boxes = whole.clone()
-        boxes.clip_(results['img_shape'])
-        short, long = torch.minimum(boxes.widths, boxes.heights), torch.maximum(boxes.widths, boxes.heights)
-        # Comparisons with NaN are false.
-        keep = (
-            (short >= self.min_side)
-            & (long <= self.max_aspect * short)
-            & (boxes.areas >= self.min_visible * whole.areas)
-            & whole.areas.isfinite()
-        )
-        results['gt_bboxes'] = boxes[keep]
+        # A few boxes are faster in numpy than in torch, whose every operation costs microseconds.
+        whole = results['gt_bboxes'].numpy()
+        height, width = results['img_shape']
+        boxes = whole.clip(0, np.array([width, height, width, height], whole.dtype))
+        sides, whole_sides = boxes[:, 2:] - boxes[:, :2], whole[:, 2:] - whole[:, :2]
+        # Comparisons with NaN are false; infinite sides are no user's fault but a warp's.
+        with np.errstate(invalid='ignore', over='ignore'):
+            areas, whole_areas = sides.prod(axis=1), whole_sides.prod(axis=1)
+            keep = (
+                (sides.min(axis=1) >= self.min_side)
+                & (sides.max(axis=1) <= self.max_aspect * sides.min(axis=1))
+                & (areas >= self.min_visible * whole_areas)
+                & np.isfinite(whole_areas)
+            )
+        results['gt_bboxes'] = HorizontalBoxes(boxes[keep])
         for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
-            results[key] = results[key][keep.numpy()]
+            results[key] = results[key][keep]
         return results

@@ -1,6 +1,7 @@
 """Other images of the data set, for a transform that mixes several."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
@@ -11,6 +12,7 @@ from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.registry import TRANSFORMS
 
 _MAX_TRIES = 20
+_KEPT_KEYS = ('img', 'img_shape', 'gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_flags')
 
 
 @TRANSFORMS.register_module()
@@ -18,20 +20,31 @@ class LoadOtherImages(BaseTransform):
     """Draw images of the whole data set at random and put them into ``mix_results``, where mmdet's Mosaic and MixUp
     and our BetaMixUp look for them.
 
-    Nothing is kept from sample to sample, so that a sample depends on nothing but the state of the random numbers.
+    By default nothing is kept from sample to sample: a sample depends on nothing but the state of the random numbers.
+
+    With ``cache`` the others come from images that are in memory already, as in RTMDet
+    (https://arxiv.org/abs/2212.07784): until ``cache`` images are there, each is drawn from the whole data set and
+    kept; then each sample's own image, after the others of that sample are drawn, takes the place of a random one. An
+    epoch still has every image as the sampler says, and each is put beside others as often as without a cache, on
+    average; only which images meet depends on the recent samples of the same process. Each worker has a cache of its
+    own, which lives as long as the worker; the same seed and samples give the same draws.
 
     Args:
         number: How many images to draw, with replacement: 3 for a mosaic, 1 for a mixup.
-        transforms: What is done to each, from loading on.
+        transforms: What is done to each, from loading on. With ``cache``, what was done to the sample's own image
+            before must be the same.
+        cache: Images to keep, or 0. Their pixels take that many times height × width × 3 bytes in each worker.
     """
 
-    def __init__(self, number: int, transforms: Sequence[dict]) -> None:
+    def __init__(self, number: int, transforms: Sequence[dict], cache: int = 0) -> None:
         super().__init__()
         self.number = number
         self.transforms = Compose(transforms)
+        self.cache = cache
+        self._kept: list[dict] = []
 
     def transform(self, results: dict) -> dict:
-        """Set ``mix_results``; remove ``instances``, from which the boxes were loaded.
+        """Set ``mix_results``, which must not be changed; remove ``instances``, from which the boxes were loaded.
 
         Args:
             results: A sample with its data set's :class:`~sparse_rcnn_ext.datasets.image_pool.ImagePool`.
@@ -46,6 +59,8 @@ class LoadOtherImages(BaseTransform):
                 "'sparse_rcnn_ext.CocoDataset', or to another data set that inherits PoolsImages"
             )
         others = self._draw(results[POOL_KEY])
+        if self.cache:
+            self._keep(results)
         for sample in (results, *others):
             # mmdet's Mosaic copies samples deeply; COCO's polygons would take a fifth of the pipeline's time.
             sample.pop('instances', None)
@@ -57,6 +72,22 @@ class LoadOtherImages(BaseTransform):
         return [self._draw_one(pool) for _ in range(self.number)]
 
     def _draw_one(self, pool: ImagePool) -> dict:
+        if not self.cache:
+            return self._load_one(pool)
+        if len(self._kept) < self.cache:
+            self._kept.append(self._load_one(pool))
+            return self._kept[-1]
+        return self._kept[np.random.randint(self.cache)]
+
+    def _keep(self, results: dict) -> None:
+        """Keep a copy of a sample: it goes on through transforms that may write into it."""
+        sample = {key: deepcopy(results[key]) for key in _KEPT_KEYS}
+        if len(self._kept) < self.cache:
+            self._kept.append(sample)
+        else:
+            self._kept[np.random.randint(self.cache)] = sample
+
+    def _load_one(self, pool: ImagePool) -> dict:
         for _ in range(_MAX_TRIES):
             other = self.transforms(pool[np.random.randint(len(pool))])
             if other is not None:

@@ -20,7 +20,7 @@ class FastInferenceHook(Hook):
         fuse_conv_bn: bool = False,
         channels_last: bool = True,
         dtype: str | None = None,
-        compile: bool | dict = False,  # noqa: A002  (mmengine's name)
+        compile: bool | dict = False,
     ) -> None:
         self.settings = dict(fuse_conv_bn=fuse_conv_bn, channels_last=channels_last, dtype=dtype, compile=compile)
 

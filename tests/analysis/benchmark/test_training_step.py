@@ -1,0 +1,73 @@
+"""A training step."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sparse_rcnn_ext.analysis.benchmark import training_step
+from sparse_rcnn_ext.analysis.benchmark.parts import timed_parts
+from sparse_rcnn_ext.analysis.benchmark.training_step import STEP, TrainingStep, measure_training
+from sparse_rcnn_ext.models import SparseRCNN
+
+PARTS = ['backbone and neck', 'stages', 'matching', 'losses', 'backward', 'optimizer', 'rest']
+
+
+def test_both_learn_alike(pair):
+    """Two steps lead to the same weights: gradients, clipping and optimizer are the same."""
+    ours, theirs, images, samples = pair
+    before = {name: weight.detach().double() for name, weight in ours.model.named_parameters()}
+    for sample in samples:
+        sample.gt_instances.bboxes = sample.gt_instances.bboxes.double()
+    for side in (ours, theirs):
+        side.model.double()
+        step = TrainingStep(side, images.double(), samples)
+        step.run()
+        step.run()
+        assert all(weight.grad is None for weight in step.weights)
+    found, expected = (dict(side.model.named_parameters()) for side in (ours, theirs))
+    moved = 0
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, rtol=0, atol=1e-9, msg=name)
+        moved += (weight - before[name]).abs().max() > 1e-6
+    assert moved > 0.8 * len(expected)
+
+
+@pytest.mark.parametrize('side', [0, 1], ids=['ours', 'mmdet'])
+def test_every_part_is_found(pair, side):
+    step = TrainingStep(pair[side], *pair[2:])
+    seconds = timed_parts(step.run, step.points(), 'cpu')()
+    assert list(seconds) == PARTS
+    assert all(value > 0 for value in seconds.values())
+    # What is outside of all parts is little: summing up losses and packing the truth.
+    assert seconds['rest'] < 0.25 * sum(seconds.values())
+
+
+def test_result(tiny):
+    result = measure_training(replace(tiny, rounds=5))
+    assert [found.name for found in result.comparisons] == [STEP, *PARTS]
+    for found in result.comparisons:
+        assert len(found.ours) == len(found.theirs) == 5 and min(found.ours + found.theirs) > 0
+    for side in ('ours', 'theirs'):
+        whole, *parts = (min(getattr(found, side)) for found in result.comparisons)
+        assert sum(parts) == pytest.approx(whole, rel=0.6)
+    assert 'the losses of both differ by' in result.notes[0]
+
+
+def test_only_ours_is_compiled(tiny, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(training_step, 'compile_for_training', compiled.append)
+    result = measure_training(replace(tiny, compile=True, rounds=1))
+    assert [found.name for found in result.comparisons] == [STEP, *PARTS]
+    assert [type(model) for model in compiled] == [SparseRCNN]
+
+
+def test_options_of_ours_alone(tiny):
+    setting = replace(tiny, ours_dtype='bfloat16', channels_last=True, fused=True)
+    ours, theirs, _ = training_step.build_steps(setting)
+    assert ours.contestant.dtype == torch.bfloat16 and theirs.contestant.dtype == torch.float32
+    assert ours.images.is_contiguous(memory_format=torch.channels_last) and theirs.images.is_contiguous()
+    assert ours.optimizer.defaults['fused'] and not theirs.optimizer.defaults['fused']
+    for step in (ours, theirs):
+        step.run()
+        assert all(weight.isfinite().all() and weight.dtype == torch.float32 for weight in step.weights)
