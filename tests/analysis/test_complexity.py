@@ -73,10 +73,10 @@ def test_parameters_by_hand(small):
 
 
 def count_with_torch(cfg: Config) -> float:
-    """Multiply-adds that torch's counter finds; it knows neither the attention of CPUs nor embedding_bag."""
+    """Multiply-adds that torch's counter finds; it knows neither attention on CPUs nor embedding_bag nor oneDNN."""
     detector = MODELS.build(cfg.model).eval()
     height, width = SIZE
-    with FlopCounterMode(display=False) as counter:
+    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         detector.forward_stages(torch.zeros(1, 3, *SIZE), torch.tensor([[width, height, width, height]]).float())
     return counter.get_total_flops() / 2
 

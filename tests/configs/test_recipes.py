@@ -40,6 +40,7 @@ SAME_PARTS = [
     'load_from',
     'resume',
 ]
+OUR_HOOKS = {'checkpoint_fit': 'CheckpointFitHook', 'class_names': 'ClassNamesHook', 'cpu_memory': 'CpuMemoryHook'}
 
 
 def build_model(cfg: Config):
@@ -124,7 +125,7 @@ def both(request) -> tuple[Config, Config]:
 
 
 def in_mmdet_words(part: dict) -> dict:
-    """A part of our config without what is ours: class names that are looked up, and hooks that check something."""
+    """A part of our config without what is ours: names that are looked up, and hooks that leave the model alone."""
     if isinstance(part, list):
         return [in_mmdet_words(child) for child in part]
     if not isinstance(part, dict):
@@ -135,7 +136,7 @@ def in_mmdet_words(part: dict) -> dict:
         assert part.pop('metainfo') == {'classes': CocoDataset.METAINFO['classes']}
     if part.get('type') == 'sparse_rcnn_ext.CocoMetric':
         part['type'] = 'CocoMetric'
-    for name, type_ in (('checkpoint_fit', 'CheckpointFitHook'), ('class_names', 'ClassNamesHook')):
+    for name, type_ in OUR_HOOKS.items():
         if name in part:
             assert part.pop(name) == {'type': f'sparse_rcnn_ext.{type_}'}
     return part
@@ -153,7 +154,7 @@ def test_ours_is_named_as_ours(both):
     for split in ('train', 'val', 'test'):
         assert ours[f'{split}_dataloader'].dataset.type == 'sparse_rcnn_ext.CocoDataset'
     assert ours.val_evaluator.type == ours.test_evaluator.type == 'sparse_rcnn_ext.CocoMetric'
-    assert {'checkpoint_fit', 'class_names'} <= set(ours.default_hooks)
+    assert set(OUR_HOOKS) <= set(ours.default_hooks)
 
 
 def test_no_part_of_mmdet_is_left_out(both):
