@@ -9,7 +9,7 @@ from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, growth, run
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from tests.analysis.benchmark.tiny import write_tiny_model
 
-WHATS = ['train', 'roi', 'inference', 'matching', 'memory', 'evaluation']
+WHATS = ['train', 'shipped', 'roi', 'inference', 'matching', 'memory', 'evaluation']
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +70,7 @@ def test_files(found):
     assert json.loads((out / 'benchmark.json').read_text()) == found['json']
     report = (out / 'benchmark.md').read_text()
     assert report in found['stdout']
-    assert '- command: `python tools/analysis/benchmark.py train roi inference' in report
+    assert '- command: `python tools/analysis/benchmark.py train shipped roi' in report
     assert '1 thread\n' in report
     for line in ('| training step |', '| matching |', '| peak of a training step |', '| COCO evaluation |'):
         assert line in report

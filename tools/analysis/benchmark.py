@@ -3,6 +3,7 @@
 What there is to measure:
 
 train       a training step, whole and by parts
+shipped     a training step as the recipes run it, each side in a process of its own; how large that becomes
 roi         RoI features of all stages, forward and backward
 inference   from an image in memory to its detections, whole and by parts
 matching    costs and assignment alone, as proposals and boxes grow
@@ -48,7 +49,7 @@ from sparse_rcnn_ext.analysis.benchmark import (
 )
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 
-WHATS = ('train', 'roi', 'inference', 'matching', 'memory', 'evaluation', 'growth')
+WHATS = ('train', 'shipped', 'roi', 'inference', 'matching', 'memory', 'evaluation', 'growth')
 BATCHES = dict(inference=1, matching=16)
 ROUNDS = dict(inference=9, matching=9, roi=9, memory=1, evaluation=3, growth=3)
 # Small enough that a growth of all four takes minutes on a CPU.

@@ -12,11 +12,12 @@ from .result import Result
 from .roi import measure_roi
 from .rows import Row
 from .settings import Setting, settle
+from .shipped import measure_shipped
 from .training_step import measure_training
 
 
 def measure(what: str, setting: Setting) -> Result:
-    """Measure ``'train'``, ``'roi'``, ``'inference'``, ``'memory'``, ``'matching'`` or ``'evaluation'``.
+    """Measure ``'train'``, ``'shipped'``, ``'roi'``, ``'inference'``, ``'memory'``, ``'matching'`` or ``'evaluation'``.
 
     Matching is measured at all of :data:`PROPOSALS` and :data:`BOXES`.
 
@@ -29,6 +30,7 @@ def measure(what: str, setting: Setting) -> Result:
         return measure_matching(grid)
     kinds = dict(
         train=measure_training,
+        shipped=measure_shipped,
         roi=measure_roi,
         inference=measure_inference,
         memory=measure_memory,

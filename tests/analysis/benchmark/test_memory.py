@@ -1,14 +1,15 @@
 """Peak memory. That a process of its own measures it is tested with the tool."""
 
-import sys
-from dataclasses import replace
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.analysis.benchmark import memory
+from sparse_rcnn_ext.analysis.benchmark import memory, process_memory
 from sparse_rcnn_ext.analysis.benchmark.memory import STEP, WITH_STATE, measure_memory, peak_of_step
 from sparse_rcnn_ext.engine.errors import UserError
 
@@ -33,12 +34,18 @@ class Step:
         torch.ones(self.mib * MIB // 4)
 
 
-@pytest.mark.skipif(not memory.RESET.exists(), reason='no /proc/self/clear_refs on this system')
+def measure_peaks(mib: int) -> tuple[dict[str, int], int]:
+    step = Step(mib)
+    return peak_of_step(step), step.runs
+
+
+@pytest.mark.skipif(not process_memory.RESET.exists(), reason='no /proc/self/clear_refs on this system')
 @pytest.mark.parametrize('mib', [64, 200])
 def test_peak_is_what_a_step_touches(mib):
-    step = Step(mib)
-    peaks = peak_of_step(step)
-    assert step.runs == 3
+    # In a process of its own: another test may have told malloc to keep what is freed.
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as processes:
+        peaks, runs = processes.submit(measure_peaks, mib).result()
+    assert runs == 3
     assert peaks[STEP] == pytest.approx(mib * MIB, abs=6 * MIB)
     assert peaks[WITH_STATE] - peaks[STEP] == 6 * MIB
 
@@ -46,25 +53,18 @@ def test_peak_is_what_a_step_touches(mib):
 def test_a_process_for_each_side_and_round(tiny, monkeypatch):
     asked = []
 
-    def answer(setting, name):
+    def answer(name: str) -> dict[str, int]:
         asked.append(name)
         return {STEP: len(asked), WITH_STATE: 10 * len(asked)}
 
-    monkeypatch.setattr(memory, '_ask_child', answer)
+    monkeypatch.setattr(memory, 'side_process', lambda name, *_: nullcontext(lambda: answer(name)))
     step, with_state = measure_memory(tiny).comparisons
     assert asked == ['ours', 'mmdet'] * 2
     assert (step.ours, step.theirs, step.unit) == ((1, 3), (2, 4), 'B')
     assert with_state.ours == (10, 30) and with_state.ratio == pytest.approx(20 / 30)
 
 
-def test_a_process_that_fails_is_one_sentence(tiny, monkeypatch):
-    monkeypatch.setattr(memory, 'CHILD', 'raise MemoryError("none left")')
-    monkeypatch.setattr(memory, 'sys', SimpleNamespace(executable=sys.executable))
-    with pytest.raises(UserError, match='memory of ours ended with code 1: MemoryError: none left'):
-        measure_memory(replace(tiny, rounds=1))
-
-
 def test_without_proc(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, 'RESET', tmp_path / 'absent')
+    monkeypatch.setattr(process_memory, 'RESET', tmp_path / 'absent')
     with pytest.raises(UserError, match='measure it on Linux'):
         measure_memory(tiny)

@@ -1,0 +1,42 @@
+"""Training steps in processes of their own."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparse_rcnn_ext.analysis.benchmark import process_memory, shipped
+from sparse_rcnn_ext.analysis.benchmark.shipped import PROCESS, measure_shipped
+from sparse_rcnn_ext.analysis.benchmark.side_process import side_process
+from sparse_rcnn_ext.analysis.benchmark.training_step import STEP
+from sparse_rcnn_ext.engine.errors import UserError
+
+pytestmark = pytest.mark.skipif(not process_memory.RESET.exists(), reason='no /proc/self/clear_refs on this system')
+MIB = 1 << 20
+
+
+def test_both_are_measured(tiny):
+    step, size = measure_shipped(replace(tiny, rounds=2)).comparisons
+    assert (step.name, step.unit, size.name, size.unit) == (STEP, 's', PROCESS, 'B')
+    for sizes, seconds in ((size.ours, step.ours), (size.theirs, step.theirs)):
+        assert len(seconds) == 2 and 0 < min(seconds) < 10
+        # torch and mmdet alone take a few hundred.
+        assert 200 * MIB < sizes[0] <= sizes[1] < 4000 * MIB
+
+
+def test_only_ours_keeps_its_memory(pair, monkeypatch):
+    kept = []
+    monkeypatch.setattr(shipped, 'keep_freed_memory', lambda: kept.append(True))
+    ours, theirs, images, samples = pair
+    for side in (theirs, ours):
+        step = shipped.TrainingStep(side, images, samples)
+        for _ in range(2):
+            shipped.run_as_shipped(step)
+        assert len(kept) == (side is ours)
+
+
+def test_a_process_that_fails_is_one_sentence(tiny):
+    setting = replace(tiny, model='nowhere.py')
+    with side_process('ours', setting, shipped.JOB) as ask, pytest.raises(UserError) as failed:
+        ask()
+    assert str(failed.value).startswith('the process of ours ended with code 1: ')
+    assert 'no config file nowhere.py' in str(failed.value)
