@@ -7,6 +7,8 @@ import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
+from torch.nn import Module
+from torch.utils.checkpoint import checkpoint
 
 from sparse_rcnn_ext.registry import MODELS
 
@@ -28,37 +30,54 @@ class SparseRoIHead(BaseModule):
         num_stages: How many stages (S), each with weights of its own.
         roi_features: The RoI feature module.
         bbox_head: The template of one stage; it is built ``num_stages`` times.
+        with_cp: Keep no activations of the stages for the backward pass, which then computes each stage again: less
+            memory, more time, the same gradients.
     """
 
-    def __init__(self, num_stages: int = 6, roi_features: dict | None = None, bbox_head: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_stages: int = 6,
+        roi_features: dict | None = None,
+        bbox_head: dict | None = None,
+        with_cp: bool = False,
+    ) -> None:
         super().__init__()
         self.num_stages = num_stages
+        self.with_cp = with_cp
         self.roi_features = MMDET_MODELS.build(roi_features or dict(type='sparse_rcnn_ext.RoIFeatures'))
         template = bbox_head or dict(type='sparse_rcnn_ext.DIIHead')
         self.bbox_head = ModuleList([MMDET_MODELS.build(template) for _ in range(num_stages)])
 
-    def forward(self, pyramid: Sequence[Tensor], boxes: Tensor, proposal_feats: Tensor) -> StageOutputs:
-        """Run all stages.
+    def forward(
+        self, pyramid: Sequence[Tensor], boxes: Tensor, proposal_feats: Tensor, num_stages: int | None = None
+    ) -> StageOutputs:
+        """Run the stages.
 
         Args:
             pyramid: Levels (B, C, H_l, W_l), finest first.
             boxes: (B, N, 4) xyxy pixels, the proposals.
             proposal_feats: (B, N, C).
+            num_stages: Stop after so many; None: run all.
 
         Returns:
-            Logits and boxes of every stage.
+            Logits and boxes of every stage that ran.
         """
         table = self.roi_features.tabulate(pyramid)
         all_logits, all_boxes = [], []
-        for stage in self.bbox_head:
+        for stage in list(self.bbox_head)[:num_stages]:
             # A stage learns from its own loss only: no gradient flows through where the RoIs were.
             # The first stage's boxes are the learned proposals, which do learn.
             roi_feats = self.roi_features.pool(table, boxes.detach())  # (B·N, P, C)
-            logits, boxes, proposal_feats = stage(roi_feats, proposal_feats, boxes)
+            logits, boxes, proposal_feats = self._run(stage, roi_feats, proposal_feats, boxes)
             all_logits.append(logits)
             all_boxes.append(boxes)
             boxes = boxes.detach()
         return StageOutputs(torch.stack(all_logits), torch.stack(all_boxes))
+
+    def _run(self, stage: Module, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(stage, *inputs, use_reentrant=False)
+        return stage(*inputs)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Logits of any stage to class scores (..., K) from 0 to 1, in at least float32."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from torch.autograd.graph import saved_tensors_hooks
 
 from tests.models.small_model import BASE, CHANNELS, PROPOSALS, STAGES, build_model
 
@@ -51,6 +52,30 @@ def test_the_pyramid_is_laid_out_once(model, monkeypatch):
     monkeypatch.setattr(head.roi_features, 'tabulate', lambda pyramid: calls.append(1) or tabulate(pyramid))
     head(*make_inputs(model))
     assert len(calls) == 1
+
+
+def kept_for_backward(model) -> tuple[int, list[torch.Tensor]]:
+    """Bytes that autograd keeps of the stages, and the gradients of the model."""
+    storages = {}
+    inputs = make_inputs(model)
+    with saved_tensors_hooks(lambda x: storages.update({x.data_ptr(): x.nbytes}) or x, lambda x: x):
+        outputs = model.roi_head(*inputs)
+    (outputs.logits.square().sum() + outputs.boxes.sum()).backward()
+    grads = [weight.grad for weight in (*model.roi_head.parameters(), *model.rpn_head.parameters(), *inputs[0])]
+    model.zero_grad()
+    return sum(storages.values()), grads
+
+
+def test_checkpointing_keeps_less_and_learns_the_same(model):
+    all_kept, expected = kept_for_backward(model)
+    model.roi_head.with_cp = True
+    kept, found = kept_for_backward(model)
+    # What remains are the inputs of the stages: RoI features, proposal features and boxes.
+    assert kept < 0.5 * all_kept
+    # Some are zero by nature: a bias of the attention's keys, a level that no box reads.
+    assert sum(bool(grad.any()) for grad in expected) > 0.8 * len(expected)
+    for grad, same in zip(found, expected, strict=True):
+        torch.testing.assert_close(grad, same, rtol=0, atol=0)
 
 
 def test_boxes_of_a_stage_do_not_train_the_one_before(model):

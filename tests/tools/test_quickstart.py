@@ -55,7 +55,7 @@ def test_everything_and_again(repo_dir: Path, run_tool, tmp_path: Path):
     end = first.stdout.split('=== done')[1]
     assert len(TABLE_LINE.findall(end)) == 12
     assert re.search(r'AP (-?\d\.\d{3}) on the held-out images', end)[1] == TABLE_LINE.findall(end)[0][-5:]
-    assert re.search(r'total +0 min \d\d s, \d\.\d GB', end)
+    assert re.search(r'total +\d+ min \d\d s, \d\.\d GB', end)
     pictures = end.split('Pictures:\n')[1].split('\n')[:2]
     assert [line.strip() for line in pictures] == [f'my run/pictures/{name}.png' for name in ('detections', 'stages')]
     for line in pictures:

@@ -72,6 +72,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--channels-last', action='store_true', help='ours alone: channels innermost')
     add('--compile', action='store_true', help='ours alone: torch.compile')
     add('--fuse-conv-bn', action='store_true', help='ours alone, inference: batch norm folded into convolutions')
+    add('--with-cp', action='store_true', help='ours alone: activations are computed again for the backward pass')
     add('--fused', action='store_true', help='ours alone: fused AdamW')
     others = ', '.join(f'{what} {rounds}' for what, rounds in ROUNDS.items())
     add('--rounds', type=int, metavar='N', help=f'measurements of each side (default: 5; {others})')
@@ -113,6 +114,7 @@ def choose_setting(args: argparse.Namespace, what: str) -> Setting:
         compile=args.compile,
         fuse_conv_bn=args.fuse_conv_bn,
         fused=args.fused,
+        with_cp=args.with_cp,
         rounds=ROUNDS.get(what, 5) if args.rounds is None else args.rounds,
     )
 

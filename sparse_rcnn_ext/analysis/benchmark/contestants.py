@@ -1,5 +1,6 @@
 """Our detector and mmdet's own, with the same weights."""
 
+import inspect
 import logging
 import math
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -80,9 +82,18 @@ def build_pair(setting: Setting) -> tuple[Contestant, Contestant]:
             stage.fc_cls.bias.normal_(-3, 1)
             stage.fc_reg.weight.mul_(0.1)
         _settle_norms(theirs.backbone)
+    if setting.with_cp:
+        _recompute_activations(cfg)
     ours = MODELS.build(cfg)
     copy_weights(theirs, ours)
     return Contestant(OURS, ours, setting), Contestant(THEIRS, theirs, setting)
+
+
+def _recompute_activations(cfg: ConfigDict) -> None:
+    """Switch on what our config has for it."""
+    cfg.roi_head.with_cp = True
+    if 'with_cp' in inspect.signature(MODELS.get(cfg.backbone.type)).parameters:
+        cfg.backbone.with_cp = True
 
 
 def copy_weights(theirs: nn.Module, ours: nn.Module) -> None:

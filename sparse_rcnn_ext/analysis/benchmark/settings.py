@@ -45,6 +45,8 @@ class Setting:
     """Ours, inference: batch norm folded into the convolutions before it."""
     fused: bool = False
     """Ours: AdamW in one fused operator."""
+    with_cp: bool = False
+    """Ours: activations of stages and, where the backbone can, of backbone blocks are computed again for backward."""
     rounds: int = 5
     """How often each side is measured."""
     seed: int = 0
@@ -60,6 +62,7 @@ class Setting:
         options = [self.ours_dtype] if self.ours_dtype not in (None, self.dtype) else []
         options += ['channels last'] * self.channels_last + ['compiled'] * self.compile
         options += ['batch norm folded'] * self.fuse_conv_bn + ['fused AdamW'] * self.fused
+        options += ['activations recomputed'] * self.with_cp
         return ', '.join(options)
 
 

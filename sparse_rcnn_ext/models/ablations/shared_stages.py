@@ -34,9 +34,16 @@ class SharedSparseRoIHead(SparseRoIHead):
         num_stages: How often the stage runs (S).
         roi_features: The RoI feature module.
         bbox_head: The stage; it is built once.
+        with_cp: See :class:`SparseRoIHead`.
     """
 
-    def __init__(self, num_stages: int = 6, roi_features: dict | None = None, bbox_head: dict | None = None) -> None:
-        super().__init__(1, roi_features, bbox_head)
+    def __init__(
+        self,
+        num_stages: int = 6,
+        roi_features: dict | None = None,
+        bbox_head: dict | None = None,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__(1, roi_features, bbox_head, with_cp)
         self.num_stages = num_stages
         self.bbox_head = RepeatedStage(self.bbox_head[0], num_stages)
