@@ -63,10 +63,11 @@ def test_only_ours_is_compiled(tiny, monkeypatch):
 
 
 def test_options_of_ours_alone(tiny):
-    setting = replace(tiny, ours_dtype='bfloat16', channels_last=True, fused=True)
+    setting = replace(tiny, ours_dtype='bfloat16', channels_last=True, fused=True, with_cp=True)
     ours, theirs, _ = training_step.build_steps(setting)
     assert ours.contestant.dtype == torch.bfloat16 and theirs.contestant.dtype == torch.float32
     assert ours.images.is_contiguous(memory_format=torch.channels_last) and theirs.images.is_contiguous()
+    assert ours.model.roi_head.with_cp and ours.model.backbone.with_cp and not theirs.model.backbone.with_cp
     assert ours.optimizer.defaults['fused'] and not theirs.optimizer.defaults['fused']
     for step in (ours, theirs):
         step.run()
