@@ -34,7 +34,7 @@ def draw_growth(growth: Growth, setting: str, out_file: Path) -> None:
     _draw(time, growth.values, growth.seconds, 1.0)
     time.set_ylabel('seconds')
     _draw(memory, growth.values, growth.peaks, GIB)
-    memory.set_ylabel('GiB at the peak, above weights and optimizer state')
+    memory.set_ylabel('GiB at the peak, beside the weights')
     for axes in (time, memory):
         axes.set_xlabel(TITLES[growth.axis])
         axes.set_xticks(growth.values)

@@ -53,4 +53,4 @@ def measure_growth(setting: Setting, axis: str, values: Sequence[int]) -> tuple[
         for value, *pair in zip(values, seconds, peaks, strict=True)
         for comparison in pair
     ]
-    return growth, Result('growth', setting, named, [], title=f'By {TITLES[axis]}')
+    return growth, Result('growth', settle(setting), named, [], title=f'By {TITLES[axis]}')

@@ -36,7 +36,10 @@ def test_both_learn_alike(pair):
 @pytest.mark.parametrize('side', [0, 1], ids=['ours', 'mmdet'])
 def test_every_part_is_found(pair, side):
     step = TrainingStep(pair[side], *pair[2:])
-    seconds = timed_parts(step.run, step.points(), 'cpu')()
+    measure = timed_parts(step.run, step.points(), 'cpu')
+    # Another process may hold one up at any point, but hardly at the same one each time.
+    found = [measure() for _ in range(5)]
+    seconds = {name: min(turn[name] for turn in found) for name in found[0]}
     assert list(seconds) == PARTS
     assert all(value > 0 for value in seconds.values())
     # What is outside of all parts is little: summing up losses and packing the truth.
