@@ -6,6 +6,7 @@ and activations are free. `--json` prints the same and more as JSON.
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def build_detector(cfg: Config) -> SparseRCNN:
             f'{cfg.filename} is a {cfg.model.type}: parts are counted of models of type sparse_rcnn_ext.SparseRCNN'
         )
     # Without a line for each weight. And not the backbone's, which may have to be downloaded.
-    MMLogger.get_instance('mmengine', log_level='WARNING')
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
     detector.rpn_head.init_weights()
     detector.roi_head.init_weights()
     return detector
