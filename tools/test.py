@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
-from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config
+from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,6 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into the convolutions before it')
     parser.add_argument('--compile', action='store_true', help='torch.compile of the whole network')
+    parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: fuse several views of each image')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
     parser.add_argument(
         '--cfg-options',
@@ -87,6 +90,20 @@ def switch_fast_inference(cfg: Config, amp: str | None, fuse_conv_bn: bool, comp
         cfg.default_hooks.fast_inference = {**hook, **settings}
 
 
+def build_runner(cfg: Config) -> Runner:
+    """A Runner that leaves the record of the training as it is.
+
+    mmengine writes the config of every Runner into the run's folder, over that of the training. There the settings of
+    one test, such as its --stages, would go on to be those of the model.
+    """
+    record = Path(cfg.work_dir, Path(cfg.filename).name)
+    content = record.read_bytes() if record.is_file() else None
+    runner = Runner.from_cfg(cfg)
+    if content is not None and is_main_process():
+        record.write_bytes(content)
+    return runner
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
@@ -95,12 +112,18 @@ def main(argv: list[str] | None = None) -> None:
         check_data_paths(cfg, ('test',))
         cfg.load_from = args.checkpoint
         cfg.resume = False
+        # A config of another repository lacks it.
+        cfg.setdefault('default_hooks', {}).setdefault('checkpoint_fit', dict(type='sparse_rcnn_ext.CheckpointFitHook'))
+        if args.stages is not None:
+            stop_early(cfg, args.stages)
         if args.show_dir:
             show_detections(cfg, args.show_dir)
         switch_fast_inference(cfg, args.amp, args.fuse_conv_bn, args.compile)
         result_file = keep_detections(cfg, args.out) if args.out else None
+        if args.tta:
+            switch_tta(cfg)
         join_job(cfg, args.launcher)
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.test()
         if result_file and is_main_process():
             Path(result_file).replace(args.out)

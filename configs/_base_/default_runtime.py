@@ -13,6 +13,7 @@ default_hooks = dict(
     checkpoint_fit=dict(type='sparse_rcnn_ext.CheckpointFitHook'),
     class_names=dict(type='sparse_rcnn_ext.ClassNamesHook'),
     cpu_memory=dict(type='sparse_rcnn_ext.CpuMemoryHook'),
+    report=dict(type='sparse_rcnn_ext.ReportHook'),
 )
 
 env_cfg = dict(
@@ -29,3 +30,8 @@ log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'
 load_from = None
 resume = False
+
+# Only with --tta: every image at these ratios of the test scale, each also mirrored, fused into one set of boxes.
+# A tta_pipeline, as in mmdet's configs, takes the place of tta_views; mmdet's DetTTAModel can take that of the model.
+tta_model = dict(type='sparse_rcnn_ext.BoxFusionTTA', iou_threshold=0.65)
+tta_views = dict(ratios=(0.8, 1.0, 1.2), flip=True)

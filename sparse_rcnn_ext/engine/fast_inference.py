@@ -28,7 +28,8 @@ def fast_forward_stages(
     they are: ``detector.forward_stages = fast_forward_stages(detector)`` switches it on, ``del`` of that attribute off.
 
     Args:
-        detector: A ``SparseRCNN`` on its device, with the weights to use. Its mode is left alone; the copy is in eval.
+        detector: A ``SparseRCNN`` on its device, with the weights and ``num_test_stages`` to use. Its mode is left
+            alone; the copy is in eval.
         fuse_conv_bn: Fold batch normalisation into convolutions. Detections stay equal up to rounding.
         channels_last: Lay images and convolutions out with the channels last.
         dtype: ``'bfloat16'`` or, on CUDA, ``'float16'``: convolutions and linear layers compute in it and hold their

@@ -1,7 +1,11 @@
 """What tools/train.py and tools/test.py make of a config file and their arguments."""
 
+import pickle
 from pathlib import Path
+from zipfile import is_zipfile
 
+import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner.checkpoint import find_latest_checkpoint
 
@@ -44,9 +48,35 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
 
 
 def check_checkpoint(path: str, setting: str) -> None:
-    """Raise UserError where ``path`` is a local file that does not exist; ``setting`` says who named it."""
-    if '://' not in path and not Path(path).is_file():
+    """Raise UserError where ``path`` is a local file that is no checkpoint; ``setting`` says who named it."""
+    if '://' in path:
+        return
+    if not Path(path).is_file():
         raise UserError(f'no checkpoint file {path}: {setting} must name one')
+    if not is_torch_file(path):
+        raise UserError(
+            f'{path} is no file of torch.save, or was cut off: {setting} must name a checkpoint of tools/train.py '
+            "(tools/convert/official_to_mmdet.py makes one of detectron2's .pkl)"
+        )
+
+
+def is_torch_file(path: str) -> bool:
+    """Whether a file was written by ``torch.save``, and its end is there."""
+    # Before torch 1.6 they were no zip archives, and began with a number of its own.
+    old = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+    with Path(path).open('rb') as file:
+        return file.read(len(old)) == old or is_zipfile(path)
+
+
+def stop_early(cfg: Config, num_stages: int) -> None:
+    """Set after how many stages inference stops; the model itself checks the number.
+
+    Raises:
+        UserError: If the model of ``cfg`` has no stages to stop after.
+    """
+    if not hasattr(MODELS.get(cfg.model.type), 'forward_stages'):
+        raise UserError(f'--stages needs a sparse_rcnn_ext.SparseRCNN, and the model is a {cfg.model.type}')
+    cfg.merge_from_dict({'model.test_cfg.num_stages': num_stages})
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> None:

@@ -59,6 +59,9 @@ class CocoMetric(MMDetCocoMetric):
                 f'metric_items of the CocoMetric has {some_names(unknown)}: take of {some_names(PRECISIONS + RECALLS)}'
             )
         self.backend = backend
+        self.last_detections: list[dict] | None = None
+        """What the last evaluation was made from, on rank 0: ``img_id``, ``bboxes`` in xyxy pixels, ``scores`` and
+        ``labels`` of each image."""
         # pycocotools looks a threshold up in an array; a config can only give numbers.
         self.iou_thrs = np.atleast_1d(self.iou_thrs)
         if ann_file is not None:
@@ -67,6 +70,7 @@ class CocoMetric(MMDetCocoMetric):
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
         """The numbers from the truths and detections of all images."""
         classes = self.dataset_meta['classes']
+        self.last_detections = [found for _, found in results]
         largest = max((int(found['labels'].max(initial=-1)) for _, found in results), default=-1)
         if largest >= len(classes):
             raise UserError(

@@ -1,6 +1,7 @@
 """The model, read in the order in which data flows."""
 
 from . import ablations, backbones, necks
+from .box_fusion_tta import BoxFusionTTA
 from .ciou_loss import CIoULoss
 from .criterion import SparseRCNNCriterion
 from .dii_head import DIIHead
@@ -13,6 +14,7 @@ from .sparse_rcnn import SparseRCNN
 from .sparse_roi_head import SparseRoIHead
 
 __all__ = [
+    'BoxFusionTTA',
     'CIoULoss',
     'CenterBoxes',
     'DIIHead',

@@ -6,6 +6,7 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_targets
@@ -25,8 +26,13 @@ class SparseRCNN(BaseDetector):
         roi_head: The stages.
         criterion: Matching and losses.
         test_cfg: ``max_per_img``, detections kept per image; None or absent keeps as many as there are proposals.
+            ``num_stages``, after how many stages inference stops; None or absent runs all. Each stage learns to give
+            detections of its own, so fewer are faster and less exact. Training always runs all.
         data_preprocessor: Normalises and pads the images of a batch.
         init_cfg: Weights to start from, see mmengine.
+
+    Raises:
+        UserError: If ``test_cfg.num_stages`` is no number of stages that there are.
     """
 
     def __init__(
@@ -46,22 +52,38 @@ class SparseRCNN(BaseDetector):
         self.rpn_head = MMDET_MODELS.build(rpn_head)
         self.roi_head = MMDET_MODELS.build(roi_head)
         self.criterion = MMDET_MODELS.build(criterion)
-        max_per_img = (test_cfg or {}).get('max_per_img')
+        test_cfg = test_cfg or {}
+        max_per_img = test_cfg.get('max_per_img')
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
+        self.num_test_stages = self._check_num_stages(test_cfg.get('num_stages'))
+
+    def _check_num_stages(self, asked: int | None) -> int:
+        there = self.roi_head.num_stages
+        if asked is None:
+            return there
+        if not (type(asked) is int and 1 <= asked <= there):
+            raise UserError(
+                f'model.test_cfg.num_stages is {asked!r}, and the model has {there} '
+                f'stage{"s" if there > 1 else ""}: set it to a whole number from 1 to {there}, or to None for all'
+            )
+        return asked
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) to pyramid levels (B, C, H_l, W_l), finest first."""
         return self.neck(self.backbone(batch_inputs))
 
     def forward_stages(self, batch_inputs: Tensor, image_whwh: Tensor) -> StageOutputs:
-        """All stages on a batch: tensors in, tensors out, free of synchronisation.
+        """The stages on a batch: tensors in, tensors out, free of synchronisation.
+
+        In training mode all of them run, in eval mode the first ``num_test_stages``.
 
         Args:
             batch_inputs: (B, 3, H, W), normalised and padded.
             image_whwh: (B, 4) width, height, width, height in pixels, before batch padding.
         """
         boxes, features = self.rpn_head(image_whwh)
-        return self.roi_head(self.extract_feat(batch_inputs), boxes, features)
+        num_stages = None if self.training else self.num_test_stages
+        return self.roi_head(self.extract_feat(batch_inputs), boxes, features, num_stages)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> StageOutputs:
         return self.forward_stages(batch_inputs, pack_image_whwh(batch_data_samples, batch_inputs))
@@ -78,7 +100,7 @@ class SparseRCNN(BaseDetector):
         return self.criterion(outputs, pack_targets(batch_data_samples, image_whwh))
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """Detections of the last stage.
+        """Detections of the last stage that runs, see ``test_cfg``.
 
         Args:
             batch_inputs: (B, 3, H, W), normalised and padded.

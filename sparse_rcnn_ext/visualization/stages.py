@@ -1,10 +1,13 @@
 """The learned proposals of one image, and how each stage moves them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmdet.datasets import BaseDetDataset
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.models import SparseRCNN
@@ -66,9 +69,41 @@ def draw_stages(
         panel_side: Longer side of a panel in pixels.
         max_columns: Panels in a row, at most.
     """
-    classes = dataset.metainfo['classes']
     example = load_example(dataset, index)
-    trace = trace_stages(model, example)
+    draw_trace(
+        trace_stages(model, example),
+        example.image,
+        dataset.metainfo['classes'],
+        out_file,
+        example.truth,
+        max_tracks,
+        score_thr,
+        panel_side,
+        max_columns,
+    )
+
+
+def draw_trace(
+    trace: StageTrace,
+    image: np.ndarray,
+    classes: Sequence[str],
+    out_file: Path,
+    truth: InstanceData | None = None,
+    max_tracks: int = len(PALETTE),
+    score_thr: float = 0.3,
+    panel_side: int = 380,
+    max_columns: int = 5,
+) -> None:
+    """The picture of :func:`draw_stages` from a trace.
+
+    Args:
+        trace: Where the proposals of the image are.
+        image: (H, W, 3) uint8 RGB.
+        classes: Names of the classes.
+        out_file: The PNG or JPEG to write.
+        truth: As of an ``Example``; None leaves its panel out.
+        max_tracks, score_thr, panel_side, max_columns: See :func:`draw_stages`.
+    """
     scores, labels = trace.scores[-1].max(dim=-1)  # (N,)
     tracks = scores.argsort(descending=True)[:max_tracks]
     tracks = tracks[: max(1, int((scores[tracks] >= score_thr).sum()))]
@@ -80,7 +115,7 @@ def draw_stages(
     last_stage = len(trace.boxes) - 1
     panels = []
     for stage, boxes in enumerate(trace.boxes):
-        canvas = Canvas(example.image, panel_side, dimmed=True)
+        canvas = Canvas(image, panel_side, dimmed=True)
         canvas.draw(boxes[others], [GREY] * int(others.sum()), line_width=1.0, alpha=0.5)
         names = numbers
         if stage == last_stage:
@@ -89,10 +124,11 @@ def draw_stages(
         canvas.draw(boxes[tracks].flip(0), colors[::-1], names[::-1])
         panels.append(Panel(canvas.render(), f'after stage {stage}' if stage else 'learned proposals'))
 
-    truth = example.truth[~example.truth.crowds]
-    canvas = Canvas(example.image, panel_side, dimmed=True)
-    canvas.draw(truth.bboxes, [WHITE] * len(truth), [classes[label] for label in truth.labels])
-    panels.append(Panel(canvas.render(), 'ground truth'))
+    if truth is not None:
+        truth = truth[~truth.crowds]
+        canvas = Canvas(image, panel_side, dimmed=True)
+        canvas.draw(truth.bboxes, [WHITE] * len(truth), [classes[label] for label in truth.labels])
+        panels.append(Panel(canvas.render(), 'ground truth'))
     rows = -(-len(panels) // max_columns)
     save_sheet(
         panels,

@@ -40,7 +40,12 @@ SAME_PARTS = [
     'load_from',
     'resume',
 ]
-OUR_HOOKS = {'checkpoint_fit': 'CheckpointFitHook', 'class_names': 'ClassNamesHook', 'cpu_memory': 'CpuMemoryHook'}
+OUR_HOOKS = {
+    'checkpoint_fit': 'CheckpointFitHook',
+    'class_names': 'ClassNamesHook',
+    'cpu_memory': 'CpuMemoryHook',
+    'report': 'ReportHook',
+}
 
 
 def build_model(cfg: Config):
@@ -102,6 +107,7 @@ def our_model(model: dict) -> dict:
     assert criterion.pop('type') == 'sparse_rcnn_ext.SparseRCNNCriterion'
     for part in (model, model['rpn_head'], head, head['dynamic_conv_cfg'], *costs.values()):
         part['type'] = part['type'].removeprefix('sparse_rcnn_ext.')
+    assert test_cfg.pop('num_stages') is None
     if test_cfg['max_per_img'] is None:
         test_cfg['max_per_img'] = model['rpn_head']['num_proposals']
     return {

@@ -1,12 +1,14 @@
 """What the tools make of a config file and their arguments."""
 
+import pickle
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, choose_checkpoint, load_config, stop_early, switch_amp
 
 
 class TestLoadConfig:
@@ -55,7 +57,7 @@ class TestLoadConfig:
 class TestChooseCheckpoint:
     @pytest.fixture
     def cfg(self, tmp_path):
-        (tmp_path / 'start.pth').touch()
+        torch.save({}, tmp_path / 'start.pth')
         return Config({'work_dir': str(tmp_path / 'run'), 'load_from': str(tmp_path / 'start.pth'), 'resume': False})
 
     def test_auto_without_a_checkpoint_keeps_load_from(self, cfg, tmp_path):
@@ -66,14 +68,14 @@ class TestChooseCheckpoint:
     def test_auto_takes_the_last_checkpoint(self, cfg, tmp_path):
         (tmp_path / 'run').mkdir()
         last = tmp_path / 'run/epoch_2.pth'
-        last.touch()
+        torch.save({}, last)
         (tmp_path / 'run/last_checkpoint').write_text(str(last))
         choose_checkpoint(cfg, 'auto')
         assert (cfg.load_from, cfg.resume) == (str(last), True)
 
     def test_auto_after_the_run_was_moved(self, cfg, tmp_path):
         (tmp_path / 'run').mkdir()
-        (tmp_path / 'run/epoch_2.pth').touch()
+        torch.save({}, tmp_path / 'run/epoch_2.pth')
         (tmp_path / 'run/last_checkpoint').write_text('/elsewhere/run/epoch_2.pth')
         choose_checkpoint(cfg, 'auto')
         assert (cfg.load_from, cfg.resume) == (str(tmp_path / 'run/epoch_2.pth'), True)
@@ -94,6 +96,41 @@ class TestChooseCheckpoint:
     def test_nothing_asked(self, cfg, tmp_path):
         choose_checkpoint(cfg, None)
         assert (cfg.load_from, cfg.resume) == (str(tmp_path / 'start.pth'), False)
+
+
+class TestCheckCheckpoint:
+    @pytest.mark.parametrize('zipped', [True, False], ids=['format since torch 1.6', 'format before'])
+    def test_file_of_torch(self, zipped, tmp_path):
+        torch.save({}, tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+        check_checkpoint(str(tmp_path / 'a.pth'), '--resume')
+
+    def test_address(self):
+        check_checkpoint('https://somewhere/a.pth', '--resume')
+
+    @pytest.mark.parametrize('content', [b'', b'hello', pickle.dumps({'model': {}})], ids=['empty', 'text', 'pickle'])
+    def test_other_file(self, content, tmp_path):
+        (tmp_path / 'a.pth').write_bytes(content)
+        with pytest.raises(UserError, match=r'a\.pth is no file of torch\.save.*: --resume must name a checkpoint'):
+            check_checkpoint(str(tmp_path / 'a.pth'), '--resume')
+
+    def test_file_that_was_cut_off(self, tmp_path):
+        path = tmp_path / 'a.pth'
+        torch.save(dict(weight=torch.rand(100, 100)), path)
+        path.write_bytes(path.read_bytes()[:20000])
+        with pytest.raises(UserError, match='or was cut off'):
+            check_checkpoint(str(path), '--resume')
+
+
+class TestStopEarly:
+    def test_sets_the_number(self):
+        cfg = Config({'model': {'type': 'sparse_rcnn_ext.SparseRCNN', 'test_cfg': {'max_per_img': 7}}})
+        stop_early(cfg, 2)
+        assert cfg.model.test_cfg == {'max_per_img': 7, 'num_stages': 2}
+
+    @pytest.mark.parametrize('name', ['SparseRCNN', 'FasterRCNN'])
+    def test_other_model(self, name):
+        with pytest.raises(UserError, match=f'--stages needs a sparse_rcnn_ext.SparseRCNN, and the model is a {name}'):
+            stop_early(Config({'model': {'type': name}}), 2)
 
 
 @pytest.mark.parametrize(('flag', 'dtype'), [('bf16', 'bfloat16'), ('fp16', 'float16'), ('auto', None)])

@@ -3,19 +3,15 @@
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.structures import InstanceData
 
-from tests.parity.official_names import our_name
+from sparse_rcnn_ext.convert import official_to_ours
+from tests.parity.golden_values import assert_golden_detections, golden_batch, load_golden
 
 
 @pytest.fixture(scope='module')
 def golden(shared_dir):
-    path = shared_dir / 'golden' / 'official_tiny.pth'
-    if not path.is_file():
-        pytest.skip(f'no file {path}')
-    return torch.load(path, weights_only=True)
+    return load_golden(shared_dir)
 
 
 def build(golden, repo_dir, dtype):
@@ -46,26 +42,11 @@ def build(golden, repo_dir, dtype):
         }
     )
     model = MODELS.build(cfg.model).to(dtype)  # before loading: float32 would round the weights
-    weights = {our_name(name): value for name, value in golden['model'].items()}
+    weights = official_to_ours(golden['model'], 'golden')
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected
     assert all(name.endswith('num_batches_tracked') for name in missing)
     return model
-
-
-def batch(golden, model, dtype):
-    """The golden images and boxes through our data preprocessor."""
-    samples = []
-    for image, truth in zip(golden['images'], golden['gt'], strict=True):
-        sample = DetDataSample(metainfo=dict(img_shape=tuple(image.shape[1:]), scale_factor=(1.0, 1.0)))
-        sample.gt_instances = InstanceData(bboxes=truth['boxes'].to(dtype), labels=truth['labels'])
-        samples.append(sample)
-    # mmengine keeps mean and std in float32; the golden values were made with them in float64.
-    for name in ('mean', 'std'):
-        exact = torch.tensor(golden['settings'][f'pixel_{name}'], dtype=dtype).view(-1, 1, 1)
-        setattr(model.data_preprocessor, name, exact)
-    data = model.data_preprocessor(dict(inputs=[image.to(dtype) for image in golden['images']], data_samples=samples))
-    return data['inputs'], data['data_samples']
 
 
 def official_losses(golden):
@@ -82,19 +63,19 @@ def official_losses(golden):
 def test_every_parameter_has_a_name_of_ours(golden, repo_dir):
     model = build(golden, repo_dir, torch.float64)
     ours = {name for name in model.state_dict() if not name.endswith('num_batches_tracked')}
-    assert ours == {our_name(name) for name in golden['model']}
+    assert ours == set(official_to_ours(golden['model'], 'golden'))
 
 
 def test_stages_in_float64(golden, repo_dir):
     model = build(golden, repo_dir, torch.float64).train()
-    outputs = model._forward(*batch(golden, model, torch.float64))
+    outputs = model._forward(*golden_batch(golden, model, torch.float64))
     torch.testing.assert_close(outputs.logits, golden['stage_logits'], rtol=1e-9, atol=0)
     torch.testing.assert_close(outputs.boxes, golden['stage_boxes'], rtol=1e-9, atol=1e-9)
 
 
 def test_matches(golden, repo_dir):
     model = build(golden, repo_dir, torch.float64).train()
-    inputs, samples = batch(golden, model, torch.float64)
+    inputs, samples = golden_batch(golden, model, torch.float64)
     seen = []
     assign = model.criterion.assigner.assign
     model.criterion.assigner.assign = lambda *args: seen.append(assign(*args)) or seen[-1]
@@ -111,7 +92,7 @@ def test_matches(golden, repo_dir):
 
 def test_losses_and_gradients_in_float64(golden, repo_dir):
     model = build(golden, repo_dir, torch.float64).train()
-    losses = model.loss(*batch(golden, model, torch.float64))
+    losses = model.loss(*golden_batch(golden, model, torch.float64))
     expected = official_losses(golden)
     assert {name for name in losses if 'loss' in name} == set(expected)
     for name, value in expected.items():
@@ -122,7 +103,7 @@ def test_losses_and_gradients_in_float64(golden, repo_dir):
     assert total.item() == pytest.approx(golden['total_loss'], rel=1e-6)
     total.backward()
     ours = {name: p.grad.norm().item() for name, p in model.named_parameters() if p.grad is not None}
-    theirs = {our_name(name): norm for name, norm in golden['grad_norms'].items()}
+    theirs = official_to_ours(golden['grad_norms'], 'golden')
     for name, norm in theirs.items():
         assert ours[name] == pytest.approx(norm, rel=1e-5), name
     # The official backbone freezes the affine part of every norm; ours trains it, as mmdet's does.
@@ -132,25 +113,17 @@ def test_losses_and_gradients_in_float64(golden, repo_dir):
 def test_detections_in_float64(golden, repo_dir):
     model = build(golden, repo_dir, torch.float64).eval()
     with torch.no_grad():
-        results = model.predict(*batch(golden, model, torch.float64), rescale=False)
-    for sample, expected in zip(results, golden['detections'], strict=True):
-        order = expected['scores'].argsort(descending=True)
-        found = sample.pred_instances
-        torch.testing.assert_close(found.scores, expected['scores'][order], rtol=1e-9, atol=0)
-        # The official post-processing clips boxes to the image, mmdet's and ours does not.
-        height, width = sample.img_shape
-        clipped = found.bboxes.clamp(min=0).minimum(found.bboxes.new_tensor([width, height, width, height]))
-        torch.testing.assert_close(clipped, expected['boxes'][order], rtol=1e-9, atol=1e-9)
-        assert found.labels.tolist() == expected['labels'][order].tolist()
+        results = model.predict(*golden_batch(golden, model, torch.float64), rescale=False)
+    assert_golden_detections(golden, results)
 
 
 def test_float32_head_stays_close(golden, repo_dir):
     """Our own modules in float32, on the pyramid of the float64 model."""
     exact = build(golden, repo_dir, torch.float64).train()
-    pyramid = [level.float() for level in exact.extract_feat(batch(golden, exact, torch.float64)[0])]
+    pyramid = [level.float() for level in exact.extract_feat(golden_batch(golden, exact, torch.float64)[0])]
     model = build(golden, repo_dir, torch.float32).train()
     model.extract_feat = lambda _: pyramid
-    outputs = model._forward(*batch(golden, model, torch.float32))
+    outputs = model._forward(*golden_batch(golden, model, torch.float32))
     assert (outputs.logits - golden['stage_logits']).abs().max() < 1e-4
     assert (outputs.boxes - golden['stage_boxes']).abs().max() < 0.01
 
@@ -160,7 +133,7 @@ def test_float32_model_stays_close(golden, repo_dir):
     # oneDNN's convolutions round differently with every number of threads and every processor, which three random
     # stages amplify to 0.01 px for boxes six images wide; the plain ones round alike everywhere.
     with torch.backends.mkldnn.flags(enabled=False):
-        inputs, samples = batch(golden, model, torch.float32)
+        inputs, samples = golden_batch(golden, model, torch.float32)
         outputs = model._forward(inputs, samples)
         losses = model.loss(inputs, samples)
     assert (outputs.logits - golden['stage_logits']).abs().max() < 1e-4

@@ -31,6 +31,7 @@ TINY = {
     'train_dataloader.dataset.pipeline.2.scale': (160, 96),
     'train_cfg.max_epochs': 1,
     'default_hooks.logger.interval': 1,
+    'default_hooks.report.enabled': False,
 }
 
 Run = Callable[..., subprocess.CompletedProcess]

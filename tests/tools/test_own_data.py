@@ -63,7 +63,9 @@ def test_trains_from_a_checkpoint_of_other_classes(folder, recipe, run_tool):
 
 def test_checkpoint_of_other_classes_is_not_tested(folder, recipe, run_tool):
     result = run_tool('test.py', recipe, 'five.pth', '--cfg-options', *KNOBS, cwd=folder)
-    assert last_line(result).startswith('error: five.pth was trained on 5 classes (roi_head.bbox_head.0.fc_cls.')
+    assert last_line(result).startswith('error: five.pth does not fit the config; ')
+    assert 'roi_head.bbox_head.0.fc_cls.weight is 5×128 in the file and 2×128 in the model; ' in last_line(result)
+    assert ': set model.roi_head.bbox_head.num_classes to 5, or give a checkpoint' in last_line(result)
 
 
 def test_class_that_the_file_lacks(folder, recipe, run_tool):

@@ -5,5 +5,6 @@ from .class_names import ClassNamesHook
 from .compile import CompileHook
 from .cpu_memory import CpuMemoryHook
 from .fast_inference import FastInferenceHook
+from .report import ReportHook
 
-__all__ = ['CheckpointFitHook', 'ClassNamesHook', 'CompileHook', 'CpuMemoryHook', 'FastInferenceHook']
+__all__ = ['CheckpointFitHook', 'ClassNamesHook', 'CompileHook', 'CpuMemoryHook', 'FastInferenceHook', 'ReportHook']

@@ -1,7 +1,7 @@
 """Switches the fast forward pass on for the time of a test."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
 from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
@@ -36,4 +36,5 @@ class FastInferenceHook(Hook):
 
 
 def _detector(runner: Runner):
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.module if isinstance(model, BaseTTAModel) else model

@@ -1,0 +1,94 @@
+"""Files of weights: detectron2's .pth and .pkl, and mmengine's .pth."""
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.run_config import is_torch_file
+
+from .plain_pickle import RefusedError, load_plain_pickle
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint by name, on the CPU.
+
+    Args:
+        path: A file of torch.save, or a pickle of NumPy arrays. The weights are what it holds under ``state_dict``
+            (mmengine) or ``model`` (detectron2), else all of it.
+
+    Raises:
+        UserError: If there is no such file, it is no checkpoint, or holds anything that could run code.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'no checkpoint file {path}: the first argument must name one')
+    content = _load(path)
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in ('state_dict', 'model') if key in content), content)
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f'{path} holds no weights by name: give a checkpoint of a detector')
+    # Distributed training puts this before every name.
+    return {str(name).removeprefix('module.'): _tensor(value, name, path) for name, value in content.items()}
+
+
+def write_ours(state: dict[str, Tensor], path: str) -> None:
+    """Write a checkpoint as tools/test.py and mmdet take it; the folder is made.
+
+    Raises:
+        UserError: If the name does not end in .pth.
+    """
+    _prepare(path, ('.pth',))
+    torch.save(dict(meta={}, state_dict=state), path)
+
+
+def write_official(state: dict[str, Tensor], path: str) -> None:
+    """Write a checkpoint as detectron2 takes it: torch's .pth, or a .pkl of NumPy arrays; the folder is made.
+
+    Raises:
+        UserError: If the name ends in neither.
+    """
+    _prepare(path, ('.pth', '.pkl'))
+    if path.endswith('.pth'):
+        torch.save(dict(model=state), path)
+        return
+    arrays = {name: value.numpy() for name, value in state.items()}
+    with Path(path).open('wb') as file:
+        # detectron2 takes a file for one of its own only where it names an author.
+        pickle.dump(dict(model=arrays, __author__='sparse_rcnn_ext'), file, protocol=4)
+
+
+def _load(path: str) -> object:
+    try:
+        if is_torch_file(path):
+            return torch.load(path, map_location='cpu', weights_only=True)
+        return load_plain_pickle(path)
+    except Exception as error:
+        # A damaged file can raise anything.
+        found = re.search(r'GLOBAL (\S+)', str(error))
+        if isinstance(error, pickle.UnpicklingError) and (found or isinstance(error, RefusedError)):
+            raise UserError(
+                f'{path} holds {found[1] if found else error}, which could run code: '
+                'give a file of tensors, NumPy arrays and plain containers alone'
+            ) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f'{path} cannot be read as a checkpoint ({reason}): give another file') from error
+
+
+def _tensor(value: object, name: str, path: str) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in 'fiub':
+        # A copy, for torch wants memory to write to, in this machine's order of bytes.
+        return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder('=')))
+    raise UserError(f'{path} holds a {type(value).__name__} as {name}: give a checkpoint of tensors or NumPy arrays')
+
+
+def _prepare(path: str, suffixes: tuple[str, ...]) -> None:
+    if not path.endswith(suffixes):
+        raise UserError(f'the second argument is {path}: give a file that ends in {" or ".join(suffixes)}')
+    Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,116 @@
+"""Names of the official implementation's parameters, and ours, which are mmdet's, for the same."""
+
+import re
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from sparse_rcnn_ext.engine.errors import UserError
+
+_Table = list[tuple[re.Pattern, str]]
+# What a stage calls its parts, theirs and ours; # stands for a number.
+_STAGE = {
+    'self_attn': 'attention.attn',
+    'self_attn.out_proj': 'attention.attn.out_proj',
+    'norm1': 'attention_norm',
+    'inst_interact.dynamic_layer': 'instance_interactive_conv.dynamic_layer',
+    'inst_interact.norm1': 'instance_interactive_conv.norm_in',
+    'inst_interact.norm2': 'instance_interactive_conv.norm_out',
+    'inst_interact.out_layer': 'instance_interactive_conv.fc_layer',
+    'inst_interact.norm3': 'instance_interactive_conv.fc_norm',
+    'norm2': 'instance_interactive_conv_norm',
+    'linear1': 'ffn.layers.0.0',
+    'linear2': 'ffn.layers.1',
+    'norm3': 'ffn_norm',
+    'cls_module.#': 'cls_fcs.#',
+    'class_logits': 'fc_cls',
+    'reg_module.#': 'reg_fcs.#',
+    'bboxes_delta': 'fc_reg',
+}
+
+
+def official_to_ours(state: dict[str, Tensor], file: str) -> dict[str, Tensor]:
+    """A state dict of the official model under our names.
+
+    Args:
+        state: Under the official names.
+        file: Where it was read from, for the message.
+
+    Raises:
+        UserError: If a name is none of the official model's.
+    """
+    if 'criterion.empty_weight' in state:
+        raise UserError(
+            f'{file} was trained with USE_FOCAL False, one softmax over all classes, and holds other classifiers: '
+            'give a checkpoint that was trained with the focal loss'
+        )
+    renamed = {name: _rename(name, _TO_OURS) for name in state}
+    if not any(renamed.values()) and any(_rename(name, _TO_OFFICIAL) for name in state):
+        raise UserError(f"{file} has mmdet's names already: use it as it is, it needs no conversion")
+    _refuse_unknown(
+        renamed,
+        f"{file} is no checkpoint of the official repository's R-CNN with a ResNet and FPN",
+        'give one of those',
+    )
+    return {ours: state[name] for name, ours in renamed.items()}
+
+
+def ours_to_official(state: dict[str, Tensor], file: str) -> dict[str, Tensor]:
+    """The way back; counts of batch normalisation, which the official frozen one lacks, are left out.
+
+    Raises:
+        UserError: If a name has no counterpart there.
+    """
+    renamed = {name: _rename(name, _TO_OFFICIAL) for name in state if not name.endswith('.num_batches_tracked')}
+    if not any(renamed.values()) and any(_rename(name, _TO_OURS) for name in state):
+        raise UserError(f'{file} has the official names already: use it as it is, it needs no conversion')
+    _refuse_unknown(
+        renamed,
+        f'{file} has parts that the official model lacks',
+        'give a checkpoint of a Sparse R-CNN with a ResNet, FPN and stages as they are in the paper',
+    )
+    return {official: state[name] for name, official in renamed.items()}
+
+
+def _refuse_unknown(renamed: dict[str, str | None], problem: str, wish: str) -> None:
+    unknown = [name for name, other in renamed.items() if other is None]
+    if unknown:
+        more = f' and {len(unknown) - 3} more' if len(unknown) > 3 else ''
+        raise UserError(f'{problem}: of its {len(renamed)} names it knows not {", ".join(unknown[:3])}{more}; {wish}')
+
+
+def _pairs() -> Iterator[tuple[str, str]]:
+    yield 'init_proposal_boxes', 'rpn_head.init_proposal_bboxes'
+    yield 'init_proposal_features', 'rpn_head.init_proposal_features'
+    # detectron2's ResNet calls the stages res2…res5 and hangs each norm under its convolution.
+    yield 'backbone.bottom_up.stem.conv1', 'backbone.conv1'
+    yield 'backbone.bottom_up.stem.conv1.norm', 'backbone.bn1'
+    for level in range(2, 6):
+        theirs, ours = f'backbone.bottom_up.res{level}.#', f'backbone.layer{level - 1}.#'
+        yield f'{theirs}.shortcut', f'{ours}.downsample.0'
+        yield f'{theirs}.shortcut.norm', f'{ours}.downsample.1'
+        for conv in (1, 2, 3):
+            yield f'{theirs}.conv{conv}', f'{ours}.conv{conv}'
+            yield f'{theirs}.conv{conv}.norm', f'{ours}.bn{conv}'
+        yield f'backbone.fpn_lateral{level}', f'neck.lateral_convs.{level - 2}.conv'
+        yield f'backbone.fpn_output{level}', f'neck.fpn_convs.{level - 2}.conv'
+    for theirs, ours in _STAGE.items():
+        yield f'head.head_series.#.{theirs}', f'roi_head.bbox_head.#.{ours}'
+
+
+def _table(pairs: Iterator[tuple[str, str]]) -> _Table:
+    return [
+        (re.compile(re.escape(name).replace(r'\#', r'(\d+)') + r'\.([a-z_]+)'), other.replace('#', '{}') + '.{}')
+        for name, other in pairs
+    ]
+
+
+def _rename(name: str, table: _Table) -> str | None:
+    for pattern, other in table:
+        if found := pattern.fullmatch(name):
+            return other.format(*found.groups())
+    return None
+
+
+_TO_OURS = _table(_pairs())
+_TO_OFFICIAL = _table((ours, theirs) for theirs, ours in _pairs())

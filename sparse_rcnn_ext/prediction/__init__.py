@@ -1,0 +1,27 @@
+"""Detections in images, videos and webcams: tools/predict.py."""
+
+from .coco_files import CocoFiles
+from .coco_ids import AnnotationIds, CocoIds
+from .drawing import draw_detections
+from .image_file import UnreadableError, read_image
+from .picture_files import PictureFiles
+from .predictor import Predictor
+from .run import Detector, Sink, Summary, predict_all
+from .sources import Source, find_sources
+
+__all__ = [
+    'AnnotationIds',
+    'CocoFiles',
+    'CocoIds',
+    'Detector',
+    'PictureFiles',
+    'Predictor',
+    'Sink',
+    'Source',
+    'Summary',
+    'UnreadableError',
+    'draw_detections',
+    'find_sources',
+    'predict_all',
+    'read_image',
+]

@@ -1,0 +1,80 @@
+"""A detector for images in memory."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from mmdet.apis import DetInferencer
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseTTAModel
+from mmengine.structures import InstanceData
+from torch import nn
+
+from sparse_rcnn_ext.engine.errors import UserError
+
+from .weights import class_names, load_weights, read_checkpoint
+
+
+class Predictor(DetInferencer):
+    """mmdet's DetInferencer, with checkpoints that are read safely and must fit.
+
+    A call of mmdet's keeps all its results and pictures in memory, and stops at the first file that it cannot read.
+    Here ``predict`` takes the place of that: a batch of images at a time, read before.
+
+    Args:
+        cfg: The config of a test, with all its settings made, such as ``switch_tta``.
+        checkpoint: A file or an address.
+        device: ``'cpu'``, ``'cuda'``, ``'cuda:1'``; None takes the GPU if there is one.
+
+    Raises:
+        UserError: If the checkpoint or the device is not to be had, or does not fit.
+    """
+
+    classes: tuple[str, ...]
+    """Names of the classes, in the order of the labels."""
+
+    def __init__(self, cfg: Config, checkpoint: str, device: str | None = None) -> None:
+        if device is not None:
+            _check_device(device)
+        super().__init__(cfg, checkpoint, device, scope=cfg.get('default_scope', 'mmdet'), show_progress=False)
+
+    def predict(self, images: Sequence[np.ndarray]) -> list[InstanceData]:
+        """Detect objects in a batch of images.
+
+        Args:
+            images: Each (H, W, 3) uint8 BGR, of any size.
+
+        Returns:
+            For each image ``bboxes`` (D, 4) xyxy in its pixels, ``scores`` (D,) falling, ``labels`` (D,), on the CPU.
+        """
+        batch = self.collate_fn([self.pipeline(image) for image in images])
+        return [sample.pred_instances.cpu() for sample in self.forward(batch)]
+
+    def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> nn.Module:
+        model = MODELS.build(cfg.model)
+        detector = model.module if isinstance(model, BaseTTAModel) else model
+        checkpoint = read_checkpoint(weights)
+        load_weights(detector, checkpoint, weights)
+        self.classes = class_names(checkpoint, cfg, detector.roi_head.bbox_head[-1].num_classes)
+        model.dataset_meta = dict(classes=self.classes, palette='random')
+        model.cfg = cfg
+        return model.to(device).eval()
+
+    def _init_collate(self, cfg: Config) -> Callable[[list[dict]], dict]:
+        # mmengine's way to the same function warns of an empty registry.
+        return pseudo_collate
+
+    def _init_visualizer(self, cfg: Config) -> None:
+        # Pictures are drawn elsewhere; mmengine's visualizers live as long as the process.
+        return None
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device)
+        torch.empty(0, device=kind)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f'--device {device} is not to be had here ({first_line}): leave it out, or give cpu') from error

@@ -1,0 +1,116 @@
+"""From sources to files, a batch at a time."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from mmengine.structures import InstanceData
+from tqdm import tqdm
+
+from .frames import Frame, count_frames, read_frames
+from .sources import Source
+
+
+class Detector(Protocol):
+    """Finds objects in images of (H, W, 3) uint8 BGR; see :class:`Predictor`."""
+
+    classes: tuple[str, ...]
+
+    def predict(self, images: Sequence[np.ndarray]) -> list[InstanceData]: ...
+
+
+class Sink(Protocol):
+    """Takes the detections of one image after the other."""
+
+    def add(self, frame: Frame, detections: InstanceData) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Summary(NamedTuple):
+    """What a run came to."""
+
+    images: int
+    """Image files, and frames of videos."""
+    detections: int
+    problems: int
+    """Inputs that could not be read, or not all of them."""
+    was_stopped: bool
+    """By Ctrl-C."""
+
+
+def predict_all(
+    detector: Detector,
+    sources: Sequence[Source],
+    sinks: Sequence[Sink],
+    score_thr: float,
+    labels: Sequence[int] | None = None,
+    batch_size: int = 1,
+) -> Summary:
+    """Read, detect, write, with a progress bar; never more than a batch of images is in memory.
+
+    What cannot be read is reported on stderr, and the rest goes on. Ctrl-C ends a run in good order.
+
+    Args:
+        detector: Finds the objects.
+        sources: Images, videos, webcams.
+        sinks: Get every image that could be read; all are closed at the end, whatever happens.
+        score_thr: Detections of a lower score are dropped.
+        labels: Those of other classes are dropped; None keeps all.
+        batch_size: Images at a time.
+    """
+    images = detections = problems = 0
+    was_stopped = False
+    kept_labels = None if labels is None else torch.tensor(list(labels))
+    with tqdm(total=count_frames(sources), unit='img', desc='predict', mininterval=0.5) as progress:
+
+        def report(problem: str) -> None:
+            nonlocal problems
+            problems += 1
+            progress.write(f'skipped {problem}', file=sys.stderr)
+
+        try:
+            for frames in _batches(read_frames(sources, report), batch_size):
+                for frame, found in _detect(detector, frames, report):
+                    kept = found.scores >= score_thr
+                    if kept_labels is not None:
+                        kept &= torch.isin(found.labels, kept_labels)
+                    found = found[kept]
+                    for sink in sinks:
+                        sink.add(frame, found)
+                    images += 1
+                    detections += len(found)
+                progress.update(len(frames))
+            # What was skipped is done, too.
+            progress.total = progress.n
+        except KeyboardInterrupt:
+            was_stopped = True
+        finally:
+            for sink in sinks:
+                sink.close()
+    return Summary(images, detections, problems, was_stopped)
+
+
+def _detect(
+    detector: Detector, frames: Sequence[Frame], report: Callable[[str], None]
+) -> Iterator[tuple[Frame, InstanceData]]:
+    """The detections of a batch, without images that the pipeline cannot take."""
+    fitting = []
+    for frame in frames:
+        height, width = frame.image.shape[:2]
+        if max(height, width) > 100 * min(height, width):
+            # Resizing to a thousand pixels leaves less than ten, or none, of such a strip.
+            report(f'{frame.source}: {width}×{height} pixels are too narrow a strip')
+        else:
+            fitting.append(frame)
+    if fitting:
+        yield from zip(fitting, detector.predict([frame.image for frame in fitting]))
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    frames = iter(frames)
+    while batch := list(islice(frames, size)):
+        yield batch

@@ -1,0 +1,132 @@
+"""What a report knows of a model: its detections on a data set, judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmdet.datasets import BaseDetDataset
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.prediction.weights import load_weights, read_checkpoint
+
+from .judgement import Judgement, judge
+from .outcomes import ImageOutcome, judge_images
+from .predictions import Predictions, predict_stages
+from .truth import read_truth
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A model and what it found."""
+
+    model: BaseDetector
+    """In eval mode, on the CPU."""
+    dataset: BaseDetDataset
+    phase: str
+    """``'val'`` or ``'test'``, the part of the config that the data set is of."""
+    indices: list[int]
+    """The images of the data set that were judged."""
+    judgement: Judgement
+    """Of the model's detections on them."""
+    stages: list[Judgement]
+    """Of each stage's detections, on the images that the model was run on."""
+    predictions: Predictions
+    score_thr: float
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the model is one of learned proposals and stages."""
+        return isinstance(self.model, SparseRCNN)
+
+    @property
+    def num_run(self) -> int:
+        """On how many images the model was run."""
+        return len(self.predictions.stages[-1])
+
+    @cached_property
+    def outcomes(self) -> list[ImageOutcome]:
+        """What became of each image in ``indices``."""
+        return judge_images(self.judgement, self.score_thr)
+
+
+def build_dataset(cfg: Config, phases: Sequence[str]) -> tuple[str, BaseDetDataset] | None:
+    """The first data set that the config has of some phases, such as ``('val', 'test')``, and its phase.
+
+    Raises:
+        UserError: If its files are not where the config says.
+    """
+    phase = next((phase for phase in phases if cfg.get(f'{phase}_dataloader')), None)
+    if phase is None:
+        return None
+    check_data_paths(cfg, (phase,))
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return phase, DATASETS.build(cfg[f'{phase}_dataloader'].dataset)
+
+
+def gather_evidence(
+    cfg: Config,
+    checkpoint: Path,
+    dataset: BaseDetDataset | None,
+    detections: Sequence[dict] | None,
+    max_images: int | None,
+    score_thr: float,
+    progress: bool,
+) -> Evidence | None:
+    """Run a model over its validation images, else its test images; None where the config names neither.
+
+    Args:
+        cfg: The config of the run.
+        checkpoint: The weights.
+        dataset: The validation images, where they are at hand already.
+        detections: What they found in all images of the data set, see :class:`Predictions`, where that is known
+            already; the model then runs for the stages alone.
+        max_images: The model runs on so many images at most, spread evenly; None: on all.
+        score_thr: For the use of proposals and all that needs a threshold.
+        progress: Whether to show a bar.
+
+    Raises:
+        UserError: If the data are not where the config says, or the checkpoint does not fit it.
+    """
+    built = build_dataset(cfg, ('val', 'test')) if dataset is None else ('val', dataset)
+    if built is None:
+        return None
+    phase, dataset = built
+    loader = cfg[f'{phase}_dataloader']
+    classes, total = dataset.metainfo['classes'], len(dataset)
+    indices = np.linspace(0, total - 1, min(total, max_images or total)).astype(int).tolist()
+    model = load_detector(cfg, str(checkpoint))
+    workers = loader.get('num_workers', 0)
+    batch_size = loader.get('batch_size') or 1
+    predictions = predict_stages(model, dataset, indices, batch_size, workers, score_thr, progress)
+    truth = read_truth(dataset, indices)
+    stages = [judge(truth, found, classes) for found in predictions.stages]
+    judgement = stages[-1]
+    if detections is not None and len(indices) < total:
+        indices = list(range(total))
+        judgement = judge(read_truth(dataset, indices), _in_order(detections, dataset), classes)
+    return Evidence(model.cpu(), dataset, phase, indices, judgement, stages, predictions, score_thr)
+
+
+def load_detector(cfg: Config, checkpoint: str) -> BaseDetector:
+    """The model of ``cfg`` with all weights of a checkpoint, in eval mode, on the GPU if there is one.
+
+    Raises:
+        UserError: If the checkpoint does not fit.
+    """
+    model = MODELS.build(cfg.model)
+    load_weights(model, read_checkpoint(checkpoint), checkpoint)
+    return model.eval().to('cuda' if torch.cuda.is_available() else 'cpu')
+
+
+def _in_order(detections: Sequence[dict], dataset: BaseDetDataset) -> list[dict]:
+    """One entry for each image of the data set, in its order."""
+    by_image = {found['img_id']: found for found in detections}
+    return [by_image[dataset.get_data_info(index)['img_id']] for index in range(len(dataset))]

@@ -1,0 +1,99 @@
+"""Official checkpoints through the command: what it writes computes what the official implementation does."""
+
+import pickle
+import re
+import shlex
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config, DictAction
+
+from tests.parity.golden_values import assert_golden_detections, golden_batch, load_golden
+
+TO_OURS, TO_OFFICIAL = 'convert/official_to_mmdet.py', 'convert/mmdet_to_official.py'
+
+
+@pytest.fixture(scope='module')
+def golden(shared_dir) -> dict:
+    return load_golden(shared_dir)
+
+
+@pytest.fixture(scope='module')
+def sources(golden, shared_dir, tmp_path_factory) -> dict:
+    """The golden weights as the official repository's two kinds of files hold them."""
+    pkl = tmp_path_factory.mktemp('official') / 'tiny.pkl'
+    arrays = {name: value.numpy() for name, value in golden['model'].items()}
+    pkl.write_bytes(pickle.dumps(dict(model=arrays, __author__='official', matching_heuristics=True), protocol=2))
+    return {'.pth': shared_dir / 'golden/official_tiny.pth', '.pkl': pkl}
+
+
+def as_told(printed: str, repo_dir, golden: dict):
+    """The model that the command names: its config, with the options of its last line."""
+    line = printed.splitlines()[-1]
+    words = shlex.split(line.partition('python ')[2])
+    assert words[0] == 'tools/test.py' and words[3] == '--cfg-options'
+    assert f'Config: {words[1]}' in printed.splitlines()
+    cfg = Config.fromfile(repo_dir / words[1])
+    options = dict(word.split('=', 1) for word in words[4:])
+    cfg.merge_from_dict({name: DictAction._parse_iterable(value) for name, value in options.items()})
+    # These are not in the weights.
+    cfg.model.roi_head.bbox_head.num_heads = golden['settings']['heads']
+    cfg.model.backbone.init_cfg = None
+    cfg.model.data_preprocessor.bgr_to_rgb = False
+    assert cfg.model.data_preprocessor.mean == golden['settings']['pixel_mean']
+    assert cfg.model.data_preprocessor.std == golden['settings']['pixel_std']
+    return MODELS.build(cfg.model).to(torch.float64), words[2]
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.pkl'])
+def test_detections_of_the_official_implementation(suffix, sources, golden, repo_dir, run_tool, tmp_path):
+    result = run_tool(TO_OURS, sources[suffix], 'new/ours.pth', cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert 'Wrote new/ours.pth: ResNet-50, 12 proposals, 3 stages, 5 classes.' in result.stdout
+    model, out = as_told(result.stdout, repo_dir, golden)
+    saved = torch.load(tmp_path / out, weights_only=True)
+    missing, unexpected = model.load_state_dict(saved['state_dict'], strict=False)
+    assert not unexpected and all(name.endswith('num_batches_tracked') for name in missing)
+    with torch.no_grad():
+        outputs = model.train()._forward(*golden_batch(golden, model, torch.float64))
+        results = model.eval().predict(*golden_batch(golden, model, torch.float64), rescale=False)
+    torch.testing.assert_close(outputs.logits, golden['stage_logits'], rtol=1e-9, atol=0)
+    torch.testing.assert_close(outputs.boxes, golden['stage_boxes'], rtol=1e-9, atol=1e-9)
+    assert_golden_detections(golden, results)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.pkl'])
+def test_there_and_back(suffix, sources, golden, run_tool, tmp_path):
+    for tool, source, out in ((TO_OURS, sources['.pth'], 'ours.pth'), (TO_OFFICIAL, 'ours.pth', f'back{suffix}')):
+        result = run_tool(tool, source, out, cwd=tmp_path)
+        assert result.returncode == 0, result.stdout
+    config = 'projects/SparseRCNN/configs/sparsercnn.res50.100pro.3x.yaml'
+    assert f'Config: {config}\n' in result.stdout
+    settings = re.search(r'MODEL\.WEIGHTS back\S+ (.*)', result.stdout)[1].split()
+    assert dict(zip(settings[::2], settings[1::2], strict=True)) == {
+        'MODEL.RESNETS.STEM_OUT_CHANNELS': '8',
+        'MODEL.RESNETS.RES2_OUT_CHANNELS': '32',
+        'MODEL.RESNETS.WIDTH_PER_GROUP': '8',
+        'MODEL.FPN.OUT_CHANNELS': '32',
+        'MODEL.SparseRCNN.NUM_PROPOSALS': '12',
+        'MODEL.SparseRCNN.NUM_HEADS': '3',
+        'MODEL.SparseRCNN.NUM_CLASSES': '5',
+        'MODEL.SparseRCNN.HIDDEN_DIM': '32',
+        'MODEL.SparseRCNN.DIM_FEEDFORWARD': '64',
+        'MODEL.SparseRCNN.DIM_DYNAMIC': '8',
+    }
+    path = tmp_path / f'back{suffix}'
+    content = torch.load(path) if suffix == '.pth' else pickle.loads(path.read_bytes())
+    assert list(content['model']) == list(golden['model'])
+    for name, value in golden['model'].items():
+        assert torch.equal(torch.as_tensor(content['model'][name]), value)
+
+
+@pytest.mark.parametrize('tool', [TO_OURS, TO_OFFICIAL])
+def test_one_sentence_and_no_file(tool, run_tool, tmp_path):
+    torch.save(dict(model={'some.weight': torch.zeros(2)}), tmp_path / 'other.pth')
+    result = run_tool(tool, 'other.pth', 'out.pth', cwd=tmp_path)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout
+    assert re.fullmatch(r'error: other\.pth .* knows not some\.weight; give .*', result.stdout.splitlines()[-1])
+    assert [path.name for path in tmp_path.iterdir()] == ['other.pth']

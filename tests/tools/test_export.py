@@ -1,0 +1,160 @@
+"""tools/deploy/export.py, run as a user runs it."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export.check import TOLERANCES, check_file
+from sparse_rcnn_ext.export.files import write_torchscript
+from sparse_rcnn_ext.export.graph import DetectionGraph
+from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.prediction import Predictor
+from tests.export.examples import build_detector, read_images
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tiny_config: Path, tmp_path_factory) -> Path:
+    cfg = Config.fromfile(tiny_config)
+    detector = build_detector(cfg)
+    path = tmp_path_factory.mktemp('trained') / 'epoch_1.pth'
+    torch.save(dict(state_dict=detector.state_dict(), meta=dict(dataset_meta=dict(classes=cfg.classes))), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def export_tool(repo_dir: Path) -> ModuleType:
+    """The tool in this process; a start of its own takes seconds."""
+    spec = importlib.util.spec_from_file_location('deploy_export', repo_dir / 'tools/deploy/export.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def photograph(shared_dir: Path) -> Path:
+    return shared_dir / 'data/coco_mini/val2017/000000397133.jpg'
+
+
+def test_onnx_is_written_and_checked(tiny_config, checkpoint, photograph, run_tool, tmp_path, shared_dir):
+    pytest.importorskip('onnxscript', reason='pip install -r requirements/deploy.txt')
+    pytest.importorskip('onnxruntime', reason='pip install -r requirements/deploy.txt')
+    out = tmp_path / 'tiny.onnx'
+    options = ['--dynamic', '--stages', 1, '--check', photograph, '--out', out]
+    result = run_tool('deploy/export.py', tiny_config, checkpoint, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    lines = result.stdout.splitlines()[-5:]
+    assert lines[0].startswith(f'{out}: ') and lines[0].endswith('1 stages, takes any number of images of any size')
+    assert lines[1].startswith('input: at most ') and lines[1].endswith("levels from the test pipeline's")
+    compared = int(lines[2].split('detections over 0.05: ')[1].split()[0])
+    assert compared > 10 and ' 0 without a partner' in lines[2]
+    assert ' ms the file, ' in lines[4]
+    detector = Detector(out)
+    assert detector.metadata['stages'] == 1
+    assert len(detector.detect(read_images(shared_dir), score_thr=0)) == 3
+
+
+def test_torchscript_of_another_size_beside_the_checkpoint(tiny_config, checkpoint, photograph, run_tool, tmp_path):
+    options = ['--format', 'torchscript', '--fp16', '--check', photograph]
+    options += ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(128,128)']
+    result = run_tool('deploy/export.py', tiny_config, checkpoint, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    detector = Detector(checkpoint.with_suffix('.torchscript'))
+    assert detector.metadata['size'] == [128, 128] and detector.metadata['precision'] == 'float16'
+    assert 'takes one image of 128 × 128' in result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (['--out', 'model.xml'], 'error: --out is model.xml: a file of --format onnx ends in .onnx'),
+        (['--out', 'nowhere/model.onnx'], 'error: --out is nowhere/model.onnx, and there is no folder nowhere'),
+        (['--stages', '7'], 'error: --stages is 7: the model has 2, give a number from 1 to 2'),
+        (
+            ['--cfg-options', 'model.rpn_head.num_proposals=41'],
+            'rpn_head.init_proposal_bboxes.weight is 40×4 in the file and 41×4 in the model',
+        ),
+        (['--format', 'torchscript', '--check', 'none.jpg'], 'error: --check none.jpg cannot be read'),
+    ],
+)
+def test_mistakes_end_in_one_sentence(tiny_config, checkpoint, export_tool, tmp_path, monkeypatch, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        export_tool.main([str(tiny_config), str(checkpoint), *options])
+    assert str(stop.value).startswith('error: ') and sentence in str(stop.value) and '\n' not in str(stop.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_detector_is_refused(checkpoint, export_tool, tmp_path):
+    config = tmp_path / 'other.py'
+    config.write_text("default_scope = 'mmdet'\nmodel = dict(type='RPNHead')\n")
+    with pytest.raises(SystemExit, match=r'is a RPNHead: export takes models of type sparse_rcnn_ext\.SparseRCNN'):
+        export_tool.main([str(config), str(checkpoint)])
+
+
+def test_a_file_of_other_weights_fails_the_check(tiny_config, checkpoint, shared_dir, tmp_path):
+    cfg = load_config(str(tiny_config), None, None)
+    predictor = Predictor(cfg, str(checkpoint), 'cpu')
+    metadata = describe(cfg, predictor.model, predictor.classes, True, False)
+    graph = DetectionGraph(predictor.model, 32)
+    graph.detector.roi_head.bbox_head[-1].fc_reg.bias.data += torch.tensor([0.02, 0.0, 0.0, 0.0])
+    write_torchscript(graph, metadata | dict(mean=[123.675, 116.28, 100.0]), tmp_path / 'moved.torchscript')
+    image = np.ascontiguousarray(read_images(shared_dir, 1)[0][..., ::-1])
+    check = check_file(Detector(tmp_path / 'moved.torchscript'), predictor, image, TOLERANCES['float32'])
+    assert not check.difference.is_within(TOLERANCES['float32'])
+    assert check.difference.missing == check.difference.compared > 10
+    assert check.pixels == pytest.approx(3.53, abs=1.01)
+
+
+def write_truth(detector: Detector, annotations: Path, images: Path, out: Path) -> None:
+    """An annotation file of three images, with every second of their detections as the truth."""
+    content = json.loads(annotations.read_text())
+    ids = {category['name']: category['id'] for category in content['categories']}
+    content['images'], content['annotations'] = content['images'][:3], []
+    for image in content['images']:
+        found = detector(cv2.imread(str(images / image['file_name']))[..., ::-1])
+        for box, label in zip(found.boxes[::2].tolist(), found.labels[::2], strict=True):
+            sides = [box[2] - box[0], box[3] - box[1]]
+            annotation = dict(id=len(content['annotations']) + 1, image_id=image['id'], bbox=[*box[:2], *sides])
+            annotation |= dict(area=sides[0] * sides[1], iscrowd=0, category_id=ids[detector.classes[label]])
+            content['annotations'].append(annotation)
+    out.write_text(json.dumps(content))
+
+
+def test_an_exported_file_scores_as_the_checkpoint(tiny_config, checkpoint, run_tool, tmp_path, shared_dir):
+    out, truth = tmp_path / 'tiny.torchscript', tmp_path / 'truth.json'
+    # At this scale the three images stay as they are: a random network makes much of a level more or less.
+    scale = 'test_dataloader.dataset.pipeline.1.scale=(640,640)'
+    options = ['--format', 'torchscript', '--dynamic', '--out', out, '--cfg-options', scale]
+    assert run_tool('deploy/export.py', tiny_config, checkpoint, *options, cwd=tmp_path).returncode == 0
+    data = shared_dir / 'data/coco_mini'
+    write_truth(Detector(out), data / 'annotations/instances_val2017.json', data / 'val2017', truth)
+
+    options = ['--cfg-options', f'test_dataloader.dataset.ann_file={truth}', f'test_evaluator.ann_file={truth}']
+    options.append(scale)
+    result = run_tool('deploy/evaluate.py', tiny_config, out, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    found = dict(re.findall(r'^(coco/\w+): (\S+)$', result.stdout, re.MULTILINE))
+    tested = run_tool('test.py', tiny_config, checkpoint, '--work-dir', tmp_path / 'run', *options, cwd=tmp_path)
+    assert tested.returncode == 0, tested.stdout
+    expected = dict(re.findall(r'(coco/\w+): ([\d.-]+)', tested.stdout))
+    assert found.keys() == expected.keys() and 0.2 < float(expected['coco/bbox_mAP']) < 0.9
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {name: float(value) for name, value in expected.items()}, abs=1.001e-3
+    )
+
+
+def test_files_that_cannot_be_scored_end_in_one_sentence(tiny_config, checkpoint, run_tool, tmp_path):
+    result = run_tool('deploy/evaluate.py', tiny_config, checkpoint, cwd=tmp_path)
+    assert result.returncode == 1
+    assert f'error: {checkpoint} ends in none of .onnx' in result.stdout and 'Traceback' not in result.stdout

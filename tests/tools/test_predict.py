@@ -1,0 +1,227 @@
+"""tools/predict.py and test-time augmentation, run as a user runs them."""
+
+import importlib
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from PIL import Image
+
+from tests.prediction.pictures import corners_picture, write_video
+
+SUMMARY = re.compile(r'(\d+) images, (\d+) detections with a score of at least ([\d.]+)')
+
+
+@pytest.fixture(scope='module')
+def detector(tiny_config, tmp_path_factory, mmdet_scope) -> tuple[Path, Path]:
+    """The tiny config and a checkpoint of random weights whose scores lie on both sides of a half."""
+    cfg = Config.fromfile(tiny_config)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    with torch.no_grad():
+        boxes = model.rpn_head.init_proposal_bboxes.weight
+        boxes.copy_(torch.cat([torch.rand(len(boxes), 2), 0.1 + 0.4 * torch.rand(len(boxes), 2)], dim=1))
+        for stage in model.roi_head.bbox_head:
+            stage.fc_cls.bias.normal_(-3, 1)
+    path = tmp_path_factory.mktemp('detector') / 'random.pth'
+    classes = cfg.test_dataloader.dataset.metainfo.classes
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple(classes)))), path)
+    return tiny_config, path
+
+
+@pytest.fixture(scope='module')
+def media(tmp_path_factory) -> Path:
+    """A folder with a photograph of every kind, two broken files, and a video of 5 frames at 7.5 a second."""
+    folder = tmp_path_factory.mktemp('media folder')
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / 'plain.jpg'), noise)
+    cv2.imwrite(str(folder / 'grey.png'), noise[..., 0])
+    cv2.imwrite(str(folder / 'deep.tif'), noise[..., 1].astype(np.uint16) * 257)
+    Image.fromarray(np.dstack([noise, noise[..., 0]]), 'RGBA').save(folder / 'alpha.png')
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (folder / 'below').mkdir()
+    corners_picture(60, 90).save(folder / 'below/turned.jpg', exif=exif)
+    (folder / 'broken.jpg').write_bytes((folder / 'plain.jpg').read_bytes()[:900])
+    (folder / 'empty.png').touch()
+    (folder / 'notes.txt').write_text('no image')
+    write_video(folder / 'clip.mp4', [np.roll(noise[:48, :64], step, axis=1) for step in range(5)], 7.5)
+    return folder
+
+
+@pytest.fixture
+def predict_here(detector, repo_dir, tmp_path, monkeypatch) -> Callable[..., None]:
+    """``predict_here(*arguments)`` runs the tool in this process, in ``tmp_path``: starting a new one takes seconds."""
+    monkeypatch.syspath_prepend(repo_dir / 'tools')
+    monkeypatch.chdir(tmp_path)
+    tool = importlib.import_module('predict')
+    return lambda *arguments: tool.main([*map(str, detector), *map(str, arguments)])
+
+
+def test_a_folder_of_everything(detector, media, run_tool, tmp_path):
+    options = ['--out', 'shown', '--json', 'found.json', '--batch-size', 3]
+    result = run_tool('predict.py', *detector, media, 'gone.jpg', *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    images, detections, _ = SUMMARY.search(result.stdout).groups()
+    assert images == '10' and '3 inputs could not be read' in result.stdout
+    for name, reason in (('broken.jpg', 'cut off'), ('empty.png', 'empty'), ('gone.jpg', 'no such file')):
+        assert re.search(rf'skipped .*{name}: .*{reason}', result.stdout)
+    assert 'notes.txt' not in result.stdout
+    assert re.search(r'predict: +\d+%.*\d+/12 \[.*<.*img/s\]', result.stdout), 'a bar with the time left'
+
+    shown = tmp_path / 'shown'
+    assert sorted(path.relative_to(shown).as_posix() for path in shown.rglob('*.*')) == [
+        'alpha.png', 'below/turned.jpg', 'clip.mp4', 'deep.tif.png', 'grey.png', 'plain.jpg'
+    ]  # fmt: skip
+    assert cv2.imread(str(shown / 'below/turned.jpg')).shape == (90, 60, 3), 'the turn of EXIF is made'
+    assert cv2.imread(str(shown / 'grey.png')).shape == (60, 90, 3)
+    capture = cv2.VideoCapture(str(shown / 'clip.mp4'))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(7.5)
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+
+    found = json.loads((tmp_path / 'found.json').read_text())
+    listed = json.loads((tmp_path / 'found.images.json').read_text())
+    assert len(found) == int(detections) > 10 and min(entry['score'] for entry in found) >= 0.3
+    assert len(listed['images']) == 10 and len(listed['categories']) == 80
+    assert {entry['image_id'] for entry in found} <= {image['id'] for image in listed['images']}
+    sizes = {image['file_name']: (image['width'], image['height']) for image in listed['images']}
+    assert sizes['below/turned.jpg'] == (60, 90) and sizes['clip.mp4'] == (64, 48)
+    assert [image['frame_id'] for image in listed['images'] if image['file_name'] == 'clip.mp4'] == [0, 1, 2, 3, 4]
+
+
+def test_scores_classes_and_stages(detector, media, predict_here, tmp_path):
+    def found(*options: object) -> list[dict]:
+        predict_here(media / 'plain.jpg', '--json', 'found.json', *options)
+        return json.loads((tmp_path / 'found.json').read_text())
+
+    everything = found('--score-thr', 0)
+    assert len(everything) == 40
+    middle = (everything[19]['score'] + everything[20]['score']) / 2
+    assert everything[19]['score'] > middle and found('--score-thr', middle) == everything[:20]
+    assert not (tmp_path / 'predictions').exists(), 'no pictures were asked for'
+    label = everything[0]['category_id']
+    name = Config.fromfile(detector[0]).test_dataloader.dataset.metainfo.classes[label - 1]
+    of_class = [entry for entry in everything if entry['category_id'] == label]
+    assert 0 < len(of_class) < 40 and found('--score-thr', 0, '--classes', name) == of_class
+    first_stage = found('--score-thr', 0, '--stages', 1)
+    assert len(first_stage) == 40 and first_stage != everything
+    assert found('--score-thr', 0, '--stages', 2) == everything, 'the model has two'
+
+
+@pytest.mark.parametrize('extra', [[], ['--tta']])
+def test_detections_are_those_of_the_test(detector, run_tool, shared_dir, tmp_path, extra):
+    """Also with test-time augmentation; numbered as the annotation file numbers them, so that they can be scored."""
+    result = run_tool('test.py', *detector, '--out', 'tested.json', *extra, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert len(re.findall(r'^ Average (?:Precision|Recall)', result.stdout, re.MULTILINE)) == 12
+    tested = json.loads((tmp_path / 'tested.json').read_text())
+    annotations = shared_dir / 'data/coco_mini/annotations/instances_val2017.json'
+    names = {image['id']: image['file_name'] for image in json.loads(annotations.read_text())['images']}
+    folder = shared_dir / 'data/coco_mini/val2017'
+    inputs = [folder / names[number] for number in dict.fromkeys(entry['image_id'] for entry in tested)]
+    assert len(inputs) == 3
+    options = ['--json', 'found.json', '--ids', annotations, '--score-thr', 0, *extra]
+    result = run_tool('predict.py', *detector, *inputs, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert len(found) == len(tested) > 100
+    for ours, theirs in zip(found, tested):
+        assert (ours['image_id'], ours['category_id']) == (theirs['image_id'], theirs['category_id'])
+        assert ours['bbox'] == pytest.approx(theirs['bbox'], abs=2e-3)
+        assert ours['score'] == pytest.approx(theirs['score'], abs=2e-6)
+
+
+def test_slices(predict_here, tmp_path, capsys):
+    pytest.importorskip('sahi', reason='sahi is not installed: pip install -r requirements/demo.txt')
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / 'large.png'), rng.integers(0, 256, (200, 300, 3), dtype=np.uint8))
+    counts = []
+    for options in ([], ['--slice', 100, '--batch-size', 4]):
+        predict_here('large.png', *options)
+        counts.append(int(SUMMARY.search(capsys.readouterr().out)[2]))
+        assert (tmp_path / 'predictions/large.png').is_file(), 'the default folder'
+    assert counts[1] > 2 * counts[0]
+
+
+def test_ctrl_c_finishes_the_files(detector, media, repo_dir, tool_environment, tmp_path):
+    """The way to stop a webcam."""
+    frame = cv2.imread(str(media / 'plain.jpg'))
+    write_video(tmp_path / 'long.mp4', [frame] * 3000, 25)
+    command = [sys.executable, repo_dir / 'tools/predict.py', *detector, 'long.mp4', '--out', 'out', '--json', 'f.json']
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=tool_environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # A shell lets what it starts in the background ignore the key.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    part = tmp_path / 'f.images.json.part'
+    # It is written to the disk in blocks.
+    while not (part.is_file() and part.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and 'stopped before the end' in printed
+    images = len(json.loads((tmp_path / 'f.images.json').read_text())['images'])
+    assert 0 < images < 3000 and f'{images} images' in printed
+    assert cv2.VideoCapture(str(tmp_path / 'out/long.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == images
+
+
+def test_nothing_that_can_be_read_is_a_failure(media, predict_here, capsys):
+    with pytest.raises(SystemExit) as stop:
+        predict_here(media / 'broken.jpg', media / 'empty.png')
+    printed = capsys.readouterr().out
+    assert stop.value.code == 1
+    assert SUMMARY.search(printed)[1] == '0' and '2 inputs could not be read' in printed
+    with pytest.raises(SystemExit, match='error: nothing to read'):
+        predict_here('gone.jpg')
+    assert 'skipped gone.jpg: there is no such file' in capsys.readouterr().err
+
+
+def test_the_python_of_the_docs(detector, media, repo_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(media / 'plain.jpg', 'a.jpg')
+    blocks = re.findall(r'```python\n(.*?)```', (repo_dir / 'docs/predict.md').read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if 'Predictor(' in block]
+    exec(code.replace('CONFIG', str(detector[0])).replace('CHECKPOINT', str(detector[1])), {})
+    assert (cv2.imread('shown.jpg') != cv2.imread('a.jpg')).any()
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        ('--score-thr 30', '--score-thr is 30.0: give a number from 0 to 1'),
+        ('--batch-size 0', '--batch-size is 0: give at least 1'),
+        ('--slice 0', '--slice is 0: give at least 16'),
+        ('--json found.txt', '--json is found.txt: give a file that ends in .json'),
+        ('--ids a.json', '--ids numbers what --json writes: give both'),
+        ('--classes person unicorn', "--classes has 'unicorn', and the model knows person, "),
+        ('--stages 3', 'model.test_cfg.num_stages is 3, and the model has 2 stages'),
+        ('--out .', '--out . would overwrite a.png, an input: name another folder'),
+        ('--cfg-options tta_views.ratios=[] --tta', 'tta_views.ratios is []'),
+    ],
+)
+def test_mistakes_end_in_one_sentence(predict_here, options, sentence):
+    cv2.imwrite('a.png', np.zeros((32, 48, 3), np.uint8))
+    with pytest.raises(SystemExit) as stop:
+        predict_here('a.png', *shlex.split(options))
+    assert sentence in str(stop.value) and str(stop.value).startswith('error: ')

@@ -1,0 +1,75 @@
+"""Draw how the stages move the learned proposals: tools/analysis/visualize_stages.py CONFIG CHECKPOINT IMAGE…
+
+One picture an image: the learned proposals, and where each stage has put them. The most confident keep their colour.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+from mmengine.config import DictAction
+from mmengine.structures import InstanceData
+
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
+from sparse_rcnn_ext.prediction.predictor import Predictor
+from sparse_rcnn_ext.visualization.examples import Example
+from sparse_rcnn_ext.visualization.stages import draw_trace, trace_stages
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file of a Sparse R-CNN')
+    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='image files')
+    parser.add_argument('--out', type=Path, metavar='DIR', help="folder of the pictures (default: stages in the run's)")
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, metavar='S', help='least score to follow (default: 0.3)'
+    )
+    parser.add_argument('--side', type=int, default=380, metavar='N', help='pixels of a panel (default: 380)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that override the config'
+    )
+    return parser.parse_args(argv)
+
+
+def name_pictures(images: list[Path], folder: Path) -> list[Path]:
+    """A PNG in ``folder`` for each image; images of the same name in several folders get numbers."""
+    names: list[str] = []
+    for image in images:
+        candidates = [image.stem, *(f'{image.stem}-{number}' for number in range(2, len(images) + 1))]
+        names.append(next(name for name in candidates if name not in names))
+    return [folder / f'{name}.png' for name in names]
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        if args.side < 64:
+            raise UserError(f'--side is {args.side}: give at least 64')
+        cfg = load_config(args.config, args.cfg_options, None)
+        check_checkpoint(args.checkpoint, 'the second argument')
+        predictor = Predictor(cfg, args.checkpoint)
+        if not isinstance(predictor.model, SparseRCNN):
+            raise UserError(f'{args.config} is a {cfg.model.type}: stages are those of a sparse_rcnn_ext.SparseRCNN')
+        for path, out in zip(args.images, name_pictures(args.images, args.out or Path(cfg.work_dir, 'stages'))):
+            try:
+                image = read_image(path)
+            except UnreadableError as error:
+                raise UserError(f'{path} cannot be read ({error}): give image files') from error
+            packed = predictor.pipeline(image)
+            batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
+            image = np.ascontiguousarray(image[..., ::-1])
+            trace = trace_stages(predictor.model, Example(image, InstanceData(), path.name, batch))
+            draw_trace(trace, image, predictor.classes, out, score_thr=args.score_thr, panel_side=args.side)
+            print(f'Wrote {out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,156 @@
+"""Detect objects in images, folders, videos or webcams: tools/predict.py CONFIG CHECKPOINT INPUT… [options]."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from mmengine.config import Config, DictAction
+
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.prediction import (
+    AnnotationIds,
+    CocoFiles,
+    CocoIds,
+    Detector,
+    PictureFiles,
+    Predictor,
+    Sink,
+    Source,
+    Summary,
+    find_sources,
+    predict_all,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='INPUT',
+        help="images, videos, folders (with all below), patterns such as 'a/**/*.jpg', file:// URLs, or the number of "
+        'a webcam',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='pictures and videos with boxes (default: predictions; none with --json)',
+    )
+    parser.add_argument('--json', type=Path, metavar='FILE.json', help="the detections in COCO's result format")
+    parser.add_argument('--ids', type=Path, metavar='ANNOTATIONS.json', help='number images and classes as it does')
+    parser.add_argument('--score-thr', type=float, default=0.3, metavar='S', help='the least score (default: 0.3)')
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='only these')
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images (or slices) at a time')
+    parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU if there is one)')
+    parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
+    parser.add_argument('--slice', type=int, metavar='SIDE', help='also look at slices of so many pixels')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: fuse several views of each image')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as model.test_cfg.max_per_img=300',
+    )
+    return parser.parse_args(argv)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raise UserError for a value that makes no sense."""
+    if not 0 <= args.score_thr <= 1:
+        raise UserError(f'--score-thr is {args.score_thr}: give a number from 0 to 1')
+    for name, value, least in (('--batch-size', args.batch_size, 1), ('--slice', args.slice, 16)):
+        if value is not None and value < least:
+            raise UserError(f'{name} is {value}: give at least {least}')
+    if args.json and args.json.suffix != '.json':
+        raise UserError(f'--json is {args.json}: give a file that ends in .json')
+    if args.ids and not args.json:
+        raise UserError('--ids numbers what --json writes: give both')
+
+
+def choose_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] | None:
+    """The labels of the classes that ``--classes`` names; None without it."""
+    for name in names or ():
+        if name not in classes:
+            raise UserError(f'--classes has {name!r}, and the model knows {", ".join(classes)}: give some of these')
+    return [classes.index(name) for name in names] if names else None
+
+
+def slice_up(predictor: Predictor, args: argparse.Namespace) -> Detector:
+    """The predictor, for slices where ``--slice`` asks for them."""
+    if args.slice is None:
+        return predictor
+    try:
+        from sparse_rcnn_ext.prediction.slices import SlicedPredictor
+    except ModuleNotFoundError as error:
+        raise UserError(f'--slice needs sahi ({error}): pip install -r requirements/demo.txt') from error
+    return SlicedPredictor(predictor, args.slice, args.batch_size)
+
+
+def make_sinks(args: argparse.Namespace, sources: Sequence[Source], classes: Sequence[str]) -> list[Sink]:
+    """What takes the detections."""
+    sinks = []
+    if args.out:
+        sinks.append(PictureFiles(args.out, sources, classes))
+    if args.json:
+        sinks.append(CocoFiles(args.json, AnnotationIds(classes, args.ids, sources) if args.ids else CocoIds(classes)))
+    return sinks
+
+
+def describe(summary: Summary, args: argparse.Namespace) -> str:
+    """One line for people."""
+    parts = [f'{summary.images} images, {summary.detections} detections with a score of at least {args.score_thr:g}']
+    if summary.problems:
+        parts.append(f'{summary.problems} inputs could not be read, or not in full')
+    if summary.was_stopped:
+        parts.append('stopped before the end')
+    places = [f'pictures in {args.out}'] if args.out else []
+    places += [f'detections in {args.json}'] if args.json else []
+    return f'{"; ".join(parts)}; {" and ".join(places)}'
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config with what the options ask for."""
+    cfg = load_config(args.config, args.cfg_options, None)
+    check_checkpoint(args.checkpoint, 'the second argument')
+    if args.stages is not None:
+        stop_early(cfg, args.stages)
+    if args.tta:
+        switch_tta(cfg)
+    return cfg
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        check_options(args)
+        cfg = read_config(args)
+        if not (args.out or args.json):
+            args.out = Path('predictions')
+        sources, problems = find_sources(args.inputs, except_in=args.out)
+        for problem in problems:
+            print(f'skipped {problem}', file=sys.stderr)
+        if not sources:
+            raise UserError('nothing to read: give images, folders, patterns, videos or the number of a webcam')
+        predictor = Predictor(cfg, args.checkpoint, args.device)
+        labels = choose_labels(args.classes, predictor.classes)
+        sinks = make_sinks(args, sources, predictor.classes)
+        detector = slice_up(predictor, args)
+        summary = predict_all(detector, sources, sinks, args.score_thr, labels, args.batch_size)
+        summary = summary._replace(problems=summary.problems + len(problems))
+    print(describe(summary, args))
+    if not summary.images:
+        raise SystemExit(1)
+
+
+if __name__ == '__main__':
+    main()
