@@ -4,11 +4,15 @@ Import this package before ``mmdet.models``: it supplies the one compiled module
 was installed without it. The parts themselves are imported when a config first names one.
 """
 
-from . import opencv_check, portable_ops
+from importlib.util import find_spec
 
-opencv_check.require_opencv()
-portable_ops.install()
+# Where mmengine is not installed, only what runs exported detectors can be used, and that needs none of this.
+if find_spec('mmengine') is not None:
+    from . import opencv_check, portable_ops
 
-from .engine.safe_globals import register_safe_globals  # noqa: E402  (what engine imports needs the two lines above)
+    opencv_check.require_opencv()
+    portable_ops.install()
 
-register_safe_globals()
+    from .engine.safe_globals import register_safe_globals  # what engine imports needs the two lines above
+
+    register_safe_globals()

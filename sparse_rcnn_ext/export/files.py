@@ -1,0 +1,139 @@
+"""Writes a detector as a file: ONNX, OpenVINO or TorchScript."""
+
+import json
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from sparse_rcnn_ext.engine.errors import UserError
+
+from .graph import INPUTS, OUTPUTS, DetectionGraph
+from .runtime.sessions import KEY
+
+OPSET = 18
+
+
+def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
+    """Write ONNX of standard operators only, opset 18.
+
+    The exporter is torch's newer one, on ``torch.export``: what it leaves open is open for every size, or it fails. The
+    older one records one run, and warns of what may be a constant of that run.
+
+    Args:
+        graph: The detector.
+        metadata: From :func:`~sparse_rcnn_ext.export.metadata.describe`.
+        out: Ends in .onnx.
+
+    Raises:
+        UserError: If the model has something that cannot be exported.
+    """
+    import onnx
+
+    with _quiet():
+        program = torch.onnx.export(
+            _as_program(graph, metadata),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            external_data=False,
+            verbose=False,
+        )
+    model = program.model_proto
+    # Where in which source file each node comes from: longer than the graph, and nobody's business.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    del model.graph.metadata_props[:]
+    if not metadata['size']:
+        _name_open_dimensions(model.graph)
+    foreign = sorted({f'{node.domain}.{node.op_type}' for node in model.graph.node if node.domain})
+    if foreign or model.functions:
+        raise UserError(f'the model needs operators that are not of the ONNX standard: {", ".join(foreign)}')
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
+    onnx.checker.check_model(model)
+    onnx.save(model, out)
+
+
+def write_openvino(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
+    """Write OpenVINO's two files, ``out`` and beside it .bin, by way of ONNX; see :func:`write_onnx`."""
+    import openvino
+
+    half = metadata['precision'] == 'float16'
+    with TemporaryDirectory() as folder:
+        file = Path(folder, 'model.onnx')
+        write_onnx(graph, metadata, file)
+        # Its converter does the same, and tells Intel's servers about it.
+        model = openvino.Core().read_model(file)
+        model.set_rt_info(json.dumps(metadata), [KEY])
+        openvino.save_model(model, out, compress_to_fp16=half)
+
+
+def write_torchscript(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
+    """Write TorchScript, traced; C++ reads it without Python. Arguments as in :func:`write_onnx`."""
+    with _quiet(), graph.for_export():
+        traced = torch.jit.freeze(torch.jit.trace(graph, _example(metadata), check_trace=False))
+    torch.jit.save(traced, str(out), _extra_files={KEY: json.dumps(metadata)})
+
+
+WRITERS: dict[str, Callable[[DetectionGraph, dict[str, Any], Path], None]] = dict(
+    onnx=write_onnx, openvino=write_openvino, torchscript=write_torchscript
+)
+ENDINGS = dict(onnx='.onnx', openvino='.xml', torchscript='.torchscript')
+
+
+def _example(metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """An input: one image where its size is fixed, else two of any allowed size; torch takes ones for constants."""
+    divisor = metadata['pad_divisor']
+    height, width = metadata['size'] or (-(-96 // divisor) * divisor, -(-128 // divisor) * divisor)
+    batch = 1 if metadata['size'] else 2
+    return torch.zeros(batch, 3, height, width), torch.tensor([[height, width]] * batch)
+
+
+def _as_program(graph: DetectionGraph, metadata: dict[str, Any]) -> ExportedProgram:
+    shapes = None
+    if not metadata['size']:
+        batch, divisor = Dim('batch'), metadata['pad_divisor']
+        shapes = dict(images={0: batch, 2: divisor * Dim('height'), 3: divisor * Dim('width')}, sizes={0: batch})
+    with graph.for_export():
+        try:
+            return torch.export.export(graph, _example(metadata), dynamic_shapes=shapes, strict=False)
+        except (torch._dynamo.exc.UserError, RuntimeError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            advice = 'export without --dynamic' if shapes else 'give a model of parts that can be'
+            raise UserError(f'the model cannot be exported ({first_line}): {advice}') from error
+
+
+def _name_open_dimensions(graph: Any) -> None:
+    """Give the exporter's symbols, such as the s34 of an ONNX graph's ``32*s34``, names."""
+    # Kept, and not left to be inferred: without the shapes in between, onnxruntime 1.23 dies of a half-precision file.
+    values = [*graph.input, *graph.output, *graph.value_info]
+    shapes = [value.type.tensor_type.shape.dim for value in values]
+    symbols = [re.search(r's\d+', shapes[0][place].dim_param) for place in (0, 2, 3)]
+    names = {symbol[0]: name for symbol, name in zip(symbols, ('batch', 'height', 'width'), strict=True)}
+    for dimension in (dimension for shape in shapes for dimension in shape if dimension.dim_param):
+        dimension.dim_param = re.sub(r's\d+', lambda symbol: names[symbol[0]], dimension.dim_param)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' own remarks, which are about their insides."""
+    names = ('onnxscript', 'onnx_ir', 'torch.onnx', 'torch.export')
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -1,0 +1,93 @@
+"""What a runtime has to know of a detector, read from its config."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from sparse_rcnn_ext.analysis import inference_size, padded_size
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.models import SparseRCNN
+
+_KNOWN = {'LoadImageFromFile', 'Resize', 'Pad', 'LoadAnnotations', 'PackDetInputs'}
+
+
+def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic: bool, half: bool) -> dict[str, Any]:
+    """The metadata of an exported file.
+
+    Args:
+        cfg: The config of a test, with all its settings made.
+        detector: Built from it.
+        classes: Their names, in the order of the labels.
+        dynamic: Whether batch and size of the input are left open.
+        half: Whether the network computes in float16.
+
+    Returns:
+        By name, all of them values of JSON:
+
+        - ``classes``; ``stages``, ``proposals`` and ``top_k`` (detections an image); ``precision``.
+        - ``size``: height and width of the input, None if open; then they are multiples of ``pad_divisor``.
+        - ``resize``: ``scale``, two sides in pixels, and ``keep_ratio``: then images fit the longer and the shorter of
+          the two, either way up; else ``scale`` is height and width.
+        - ``pad``: None, or the height and width (``size``) that each image is filled up to with ``value`` (RGB), which
+          then counts as part of the image.
+        - ``channel_order``, ``mean``, ``std``: (x − mean) / std of each channel, in that order.
+
+    Raises:
+        UserError: If the test pipeline or the data preprocessor does something else.
+    """
+    pipeline = cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
+    steps = {step['type'].rpartition('.')[2]: step for step in pipeline}
+    if len(steps) != len(pipeline) or 'Resize' not in steps or not steps.keys() <= _KNOWN:
+        names = ', '.join(step['type'] for step in pipeline) or 'nothing'
+        raise UserError(
+            f'{cfg.filename} tests with {names}: export needs a test_dataloader.dataset.pipeline of '
+            f'LoadImageFromFile, Resize, Pad (or not) and PackDetInputs'
+        )
+    size = inference_size(cfg)
+    preprocessor = _read_preprocessor(cfg)
+    return dict(
+        classes=list(classes),
+        stages=detector.num_test_stages,
+        proposals=detector.rpn_head.num_proposals,
+        top_k=min(detector.max_per_img, detector.rpn_head.num_proposals * len(classes)),
+        precision='float16' if half else 'float32',
+        size=None if dynamic else list(padded_size(cfg, size)),
+        resize=_read_resize(steps['Resize']),
+        pad=_read_pad(steps['Pad']) if 'Pad' in steps else None,
+        pad_divisor=preprocessor.get('pad_size_divisor', 1),
+        channel_order='rgb' if preprocessor.get('bgr_to_rgb') or preprocessor.get('rgb_to_bgr') else 'bgr',
+        mean=[float(value) for value in preprocessor.get('mean') or (0, 0, 0)],
+        std=[float(value) for value in preprocessor.get('std') or (1, 1, 1)],
+    )
+
+
+def _read_preprocessor(cfg: Config) -> dict:
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    if preprocessor.get('type') != 'DetDataPreprocessor' or preprocessor.get('pad_value', 0):
+        raise UserError(
+            f'{cfg.filename} has a data_preprocessor of type {preprocessor.get("type")}, pad_value '
+            f'{preprocessor.get("pad_value", 0)}: export needs a DetDataPreprocessor, which pads with 0'
+        )
+    return preprocessor
+
+
+def _read_resize(resize: dict) -> dict[str, Any]:
+    scale = resize.get('scale')
+    if scale is None or resize.get('interpolation', 'bilinear') != 'bilinear':
+        raise UserError(
+            f'the Resize of the test pipeline is {dict(resize)}: an exported detector needs a bilinear scale'
+        )
+    width, height = (scale, scale) if isinstance(scale, int) else scale
+    return dict(scale=[height, width], keep_ratio=bool(resize.get('keep_ratio', False)))
+
+
+def _read_pad(pad: dict) -> dict[str, Any]:
+    if pad.get('size') is None or pad.get('padding_mode', 'constant') != 'constant':
+        raise UserError(f'the Pad of the test pipeline is {dict(pad)}: export needs one with a size')
+    value = pad.get('pad_val', 0)
+    value = value.get('img', 0) if isinstance(value, dict) else value
+    # Pipelines hold images as BGR.
+    value = [value] * 3 if isinstance(value, (int, float)) else list(value)[::-1]
+    width, height = pad['size']
+    return dict(size=[height, width], value=value)

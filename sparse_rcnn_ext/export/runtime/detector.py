@@ -1,0 +1,67 @@
+"""From images in memory to detections, by an exported file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .network_input import Batch, make_batch
+from .sessions import open_session
+
+
+class Detections(NamedTuple):
+    """What was found in one image, best first."""
+
+    boxes: np.ndarray
+    """(D, 4) float32, xyxy in pixels of the image; they may reach over its border."""
+    scores: np.ndarray
+    """(D,) float32, from 0 to 1."""
+    labels: np.ndarray
+    """(D,) int64, places in :attr:`Detector.classes`."""
+
+
+class Detector:
+    """A detector that ``tools/deploy/export.py`` wrote.
+
+    Args:
+        path: The file: .onnx is run by onnxruntime, .xml by openvino, .torchscript by torch. All else that is needed,
+            such as the classes and the size to which images are brought, stands in it.
+        threads: CPU threads to use; None leaves it to the runtime.
+
+    Raises:
+        ValueError: If the file was not written by the tool.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self.run, self.metadata = open_session(Path(path), threads)
+        self.classes: tuple[str, ...] = tuple(self.metadata['classes'])
+
+    def __call__(self, image: np.ndarray, score_thr: float = 0.05) -> Detections:
+        """Detect objects in one image, (H, W, 3) uint8 RGB; detections of a lower score are left out."""
+        return self.detect([image], score_thr)[0]
+
+    def detect(self, images: Sequence[np.ndarray], score_thr: float = 0.05) -> list[Detections]:
+        """Detect objects in images of any sizes, all at once, or one by one where the file takes only one.
+
+        Args:
+            images: Each (H, W, 3) uint8 RGB.
+            score_thr: Detections of a lower score are left out.
+
+        Raises:
+            ValueError: If an image is something else.
+        """
+        if len(images) > 1 and self.metadata['size']:
+            return [self(image, score_thr) for image in images]
+        return self._detect_batch(self.prepare(images), score_thr) if len(images) else []
+
+    def prepare(self, images: Sequence[np.ndarray]) -> Batch:
+        """What the network gets for these images."""
+        return make_batch(images, self.metadata)
+
+    def _detect_batch(self, batch: Batch, score_thr: float) -> list[Detections]:
+        detections = []
+        for boxes, scores, labels, factors in zip(*self.run(batch.pixels, batch.sizes), batch.factors, strict=True):
+            kept = scores >= score_thr
+            detections.append(Detections(boxes[kept] / np.tile(factors, 2), scores[kept], labels[kept]))
+        return detections

@@ -1,0 +1,84 @@
+"""What runs an exported file, by its ending; each runtime is imported when a file needs it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Run = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
+"""Pixels (B, 3, H, W) and sizes (B, 2) to boxes (B, D, 4), scores (B, D) and labels (B, D)."""
+
+KEY = 'sparse_rcnn'
+"""Under which the metadata stand, as one text of JSON, in openvino's and torch's files; ONNX has a text for each."""
+
+
+def open_session(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
+    """Open a file.
+
+    Args:
+        path: Ends in .onnx, .xml or .torchscript.
+        threads: CPU threads to use; None leaves it to the runtime.
+
+    Returns:
+        What runs it, and its metadata.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file was not written by ``tools/deploy/export.py``.
+    """
+    openers = {'.onnx': _open_onnx, '.xml': _open_openvino, '.torchscript': _open_torchscript}
+    if path.suffix not in openers:
+        raise ValueError(f'{path} ends in none of {", ".join(openers)}: give a file of tools/deploy/export.py')
+    if not path.is_file():
+        raise FileNotFoundError(f'no file {path}')
+    run, metadata = openers[path.suffix](path, threads)
+    if 'classes' not in metadata:
+        raise ValueError(f'{path} has no metadata: give a file of tools/deploy/export.py')
+    return run, metadata
+
+
+def _open_onnx(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors; warnings are of half precision on CPUs
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+
+    def run(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+        return session.run(None, {'images': pixels, 'sizes': sizes})
+
+    texts = session.get_modelmeta().custom_metadata_map
+    return run, {name: json.loads(text) for name, text in texts.items()} if 'classes' in texts else {}
+
+
+def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    # Left to itself it computes in bfloat16 on CPUs that have it, and detections move.
+    settings = dict(INFERENCE_PRECISION_HINT='f32') | (dict(INFERENCE_NUM_THREADS=threads) if threads else {})
+    compiled = core.compile_model(model, 'CPU', settings)
+
+    def run(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+        return list(compiled(dict(images=pixels, sizes=sizes)).to_tuple())
+
+    return run, json.loads(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else {}
+
+
+def _open_torchscript(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    files = {KEY: ''}
+    network = torch.jit.load(path, map_location='cpu', _extra_files=files)
+
+    def run(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+        with torch.no_grad():
+            return [output.numpy() for output in network(torch.from_numpy(pixels), torch.from_numpy(sizes))]
+
+    return run, json.loads(files[KEY] or '{}')

@@ -1,0 +1,44 @@
+"""A tiny detector and the files made of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from sparse_rcnn_ext.export.files import ENDINGS, WRITERS
+from sparse_rcnn_ext.export.graph import DetectionGraph
+from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.models import SparseRCNN
+from tests.export.examples import TINY, build_detector, read_recipe
+
+Export = Callable[..., Path]
+
+
+@pytest.fixture(scope='session')
+def tiny_recipe(repo_dir: Path) -> Config:
+    return read_recipe(repo_dir, options=TINY)
+
+
+@pytest.fixture(scope='session')
+def tiny_detector(tiny_recipe: Config) -> SparseRCNN:
+    return build_detector(tiny_recipe)
+
+
+@pytest.fixture(scope='session')
+def export(tiny_recipe: Config, tiny_detector: SparseRCNN, tmp_path_factory) -> Export:
+    """``export(format, dynamic=…, half=…)`` writes a file of the tiny detector, once; skips without its runtime."""
+    written: dict[tuple, Path] = {}
+
+    def write(kind: str, dynamic: bool = True, half: bool = False) -> Path:
+        for name in dict(onnx=['onnxscript', 'onnxruntime'], openvino=['onnxscript', 'openvino']).get(kind, []):
+            pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
+        key = kind, dynamic, half
+        if key not in written:
+            out = tmp_path_factory.mktemp('exported') / f'tiny{ENDINGS[kind]}'
+            metadata = describe(tiny_recipe, tiny_detector, tiny_recipe.classes, dynamic, half)
+            WRITERS[kind](DetectionGraph(tiny_detector, metadata['pad_divisor'], half), metadata, out)
+            written[key] = out
+        return written[key]
+
+    return write

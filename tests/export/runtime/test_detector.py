@@ -1,0 +1,59 @@
+"""The runtime on images of any size."""
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+
+from sparse_rcnn_ext.export import Detector
+from tests.export.examples import read_images
+
+
+def test_boxes_are_in_pixels_of_the_image(export, tiny_detector, shared_dir):
+    file = Detector(export('onnx'))
+    images = read_images(shared_dir)
+    batch = file.prepare(images)
+    samples = [
+        DetDataSample(metainfo=dict(img_shape=tuple(size), scale_factor=tuple(factors)))
+        for size, factors in zip(batch.sizes, batch.factors, strict=True)
+    ]
+    with torch.no_grad():
+        samples = tiny_detector.predict(torch.from_numpy(batch.pixels), samples)
+    for sample, found in zip(samples, file.detect(images, score_thr=0), strict=True):
+        expected = sample.pred_instances
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+        np.testing.assert_array_equal(found.labels[:5], expected.labels[:5])
+        np.testing.assert_allclose(found.boxes[:5], expected.bboxes[:5], atol=0.1)
+        assert found.boxes[:, 2:].max() > 200 > max(file.metadata['resize']['scale'])
+
+
+def test_threshold_and_one_image_alone(export, shared_dir):
+    file = Detector(export('onnx'), threads=1)
+    image = read_images(shared_dir, 1)[0]
+    everything = file(image, score_thr=0)
+    assert len(everything.scores) == file.metadata['top_k'] == 20
+    assert (np.diff(everything.scores) <= 0).all()
+    threshold = float(everything.scores[3:5].mean())
+    found = file(image, threshold)
+    assert len(found.boxes) == len(found.scores) == len(found.labels) == 4
+    np.testing.assert_array_equal(found.boxes, everything.boxes[:4])
+    assert file.classes[found.labels[0]] in file.metadata['classes']
+    assert file.detect([]) == []
+
+
+def test_other_files_are_refused(export, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no file'):
+        Detector(tmp_path / 'none.onnx')
+    with pytest.raises(ValueError, match=r'ends in none of \.onnx, \.xml, \.torchscript'):
+        Detector(tmp_path / 'weights.pth')
+    plain = tmp_path / 'plain.torchscript'
+    torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(plain))
+    with pytest.raises(ValueError, match='has no metadata'):
+        Detector(plain)
+    path = export('onnx')
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / 'bare.onnx')
+    with pytest.raises(ValueError, match='has no metadata'):
+        Detector(tmp_path / 'bare.onnx')

@@ -1,0 +1,131 @@
+"""Files of all formats against the detector that they were made of, on photographs."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
+from sparse_rcnn_ext.export.comparison import compare
+from sparse_rcnn_ext.export.files import WRITERS
+from sparse_rcnn_ext.export.graph import DetectionGraph
+from sparse_rcnn_ext.export.metadata import describe
+from tests.export.examples import TINY, build_detector, read_images, read_recipe
+
+FORMATS = ('onnx', 'openvino', 'torchscript')
+
+
+def check_parity(file: Detector, detector, images: list[np.ndarray], tolerance=TOLERANCES['float32']) -> int:
+    """All detections are the same; how many were compared."""
+    batch = file.prepare(images)
+    pairs = zip(run_file(file, batch), run_eager(detector, batch), strict=True)
+    differences = [compare(*pair, tolerance) for pair in pairs]
+    assert len(differences) == len(images)
+    assert all(difference.is_within(tolerance) for difference in differences), differences
+    return sum(difference.compared for difference in differences)
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_any_number_of_any_size(export, tiny_detector, shared_dir, kind):
+    file = Detector(export(kind), threads=1)
+    images = read_images(shared_dir, 4)
+    for batch in (images[:1], images[1:], images[:2]):
+        assert check_parity(file, tiny_detector, batch) > 10 * len(batch)
+    for scale in ([64, 64], [200, 333]):
+        file.metadata['resize']['scale'] = scale
+        for batch in (images[:1], images[:3]):
+            assert check_parity(file, tiny_detector, batch) > 10 * len(batch)
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_fixed_size(export, tiny_detector, shared_dir, kind):
+    file = Detector(export(kind, dynamic=False), threads=1)
+    assert file.metadata['size'] == [96, 160]
+    images = read_images(shared_dir, 2)
+    for image in images:  # landscape, portrait
+        assert check_parity(file, tiny_detector, [image]) > 10
+    if kind != 'torchscript':  # whose shapes are open, and only the metadata's are fixed
+        with pytest.raises(Exception, match=r'(?i)dimension|shape|size'):
+            file.run(np.zeros((2, 3, 96, 160), np.float32), np.array([[96, 160]] * 2))
+    # Images that do not fit into one batch are taken one by one.
+    both = file.detect(images)
+    for image, found in zip(images, both, strict=True):
+        np.testing.assert_array_equal(found.boxes, file(image).boxes)
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_half_precision(export, tiny_detector, shared_dir, kind):
+    path, single = export(kind, half=True), export(kind)
+    weights = [file.with_suffix('.bin') if kind == 'openvino' else file for file in (path, single)]
+    assert weights[0].stat().st_size < 0.75 * weights[1].stat().st_size
+    file = Detector(path, threads=1)
+    assert file.metadata['precision'] == 'float16'
+    images = read_images(shared_dir)
+    assert check_parity(file, tiny_detector, images, TOLERANCES['float16']) > 30
+    assert {output.dtype for output in file.run(*file.prepare(images)[:2])} == {np.dtype('f4'), np.dtype('i8')}
+
+
+def test_onnx_is_standard_and_says_what_it_is(export, tiny_recipe):
+    path = export('onnx')
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load(path)
+    assert [(opset.domain, opset.version >= 17) for opset in model.opset_import] == [('', True)]
+    assert {node.domain for node in model.graph.node} == {''} and not model.functions
+    assert 'BatchNormalization' not in {node.op_type for node in model.graph.node}
+    onnx.checker.check_model(model, full_check=True)
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes == {
+        'images': ['batch', 3, '32*height', '32*width'],
+        'sizes': ['batch', 2],
+        'boxes': ['batch', 20, 4],
+        'scores': ['batch', 20],
+        'labels': ['batch', 20],
+    }
+    metadata = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
+    assert metadata['classes'] == list(tiny_recipe.classes)
+    assert (metadata['stages'], metadata['proposals'], metadata['top_k']) == (2, 20, 20)
+    assert (metadata['mean'], metadata['channel_order']) == ([123.675, 116.28, 103.53], 'rgb')
+    # Nothing of the machine that wrote it.
+    assert b'site-packages' not in path.read_bytes() and b'sparse_rcnn_ext/' not in path.read_bytes()
+
+
+@pytest.mark.parametrize('kind', ['openvino', 'torchscript'])
+def test_metadata_is_the_same_in_all_formats(export, kind):
+    assert Detector(export(kind)).metadata == Detector(export('onnx')).metadata
+
+
+def test_fewer_stages_are_a_smaller_file(export, repo_dir, shared_dir, tmp_path):
+    whole = export('torchscript')
+    cfg = read_recipe(repo_dir, options=TINY | {'model.test_cfg.num_stages': 1})
+    detector = build_detector(cfg)
+    metadata = describe(cfg, detector, cfg.classes, True, False)
+    path = tmp_path / 'one.torchscript'
+    WRITERS['torchscript'](DetectionGraph(detector, 32), metadata, path)
+    assert path.stat().st_size < 0.9 * whole.stat().st_size
+    file = Detector(path)
+    assert file.metadata['stages'] == 1
+    check_parity(file, detector, read_images(shared_dir))
+
+
+def test_what_depends_on_the_data_is_refused_in_one_sentence(tiny_recipe, tiny_detector, tmp_path):
+    pytest.importorskip('onnxscript', reason='pip install -r requirements/deploy.txt')
+
+    class Moody(nn.Module):
+        def forward(self, levels):
+            return levels if levels[0].sum() > 0 else levels[::-1]
+
+    graph = DetectionGraph(tiny_detector, 32)
+    graph.detector.neck = nn.Sequential(graph.detector.neck, Moody())
+    metadata = describe(tiny_recipe, tiny_detector, tiny_recipe.classes, True, False)
+    with pytest.raises(UserError, match='the model cannot be exported') as error:
+        WRITERS['onnx'](graph, metadata, tmp_path / 'moody.onnx')
+    assert '\n' not in str(error.value)
+    assert not list(tmp_path.iterdir())
+    assert torch.is_grad_enabled()

@@ -1,0 +1,80 @@
+"""The graph computes what the detector does, bit for bit where it can."""
+
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+
+from sparse_rcnn_ext.export.graph import DetectionGraph, GatheredRoIFeatures
+from sparse_rcnn_ext.models import RoIFeatures
+from tests.export.examples import TINY, build_detector, read_recipe
+
+SIZES = ((60, 96), (96, 50))
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+
+
+def predict(detector, images):
+    samples = [DetDataSample(metainfo=dict(img_shape=size)) for size in SIZES]
+    found = [sample.pred_instances for sample in detector.predict(images, samples, rescale=False)]
+    return [torch.stack([getattr(image, name) for image in found]) for name in ('bboxes', 'scores', 'labels')]
+
+
+@torch.no_grad()
+def test_equals_predict(tiny_detector, images):
+    boxes, scores, labels = DetectionGraph(tiny_detector, 32)(images, torch.tensor(SIZES))
+    expected = predict(tiny_detector, images)
+    torch.testing.assert_close(boxes, expected[0], rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(scores, expected[1], rtol=1e-5, atol=1e-6)
+    assert torch.equal(labels, expected[2])
+    assert boxes.shape == (2, 20, 4) and boxes.dtype == scores.dtype == torch.float32 and labels.dtype == torch.int64
+    # Not one of them is the padded image's.
+    assert scores[:, 0].min() > 0.1 and len(labels.unique()) > 3
+
+
+@torch.no_grad()
+def test_half_keeps_boxes_and_scores_exact(tiny_detector, images):
+    graph = DetectionGraph(tiny_detector, 32, half=True)
+    boxes, scores, _ = graph(images, torch.tensor(SIZES))
+    expected = predict(tiny_detector, images)
+    assert boxes.dtype == scores.dtype == torch.float32
+    torch.testing.assert_close(scores, expected[1], rtol=0, atol=0.01)
+    assert {value.dtype for value in graph.detector.neck.parameters()} == {torch.float16}
+    assert all(value.dtype == torch.float32 for value in tiny_detector.parameters()), 'the detector was changed'
+    assert type(tiny_detector.roi_head.roi_features) is RoIFeatures
+
+
+@torch.no_grad()
+def test_stops_where_test_cfg_says(repo_dir, images):
+    detector = build_detector(read_recipe(repo_dir, options=TINY | {'model.test_cfg.num_stages': 1}))
+    boxes, _, _ = DetectionGraph(detector, 32)(images, torch.tensor(SIZES))
+    torch.testing.assert_close(boxes, predict(detector, images)[0], rtol=1e-5, atol=1e-3)
+    whole = build_detector(read_recipe(repo_dir, options=TINY))
+    assert (boxes - DetectionGraph(whole, 32)(images, torch.tensor(SIZES))[0]).abs().max() > 1
+
+
+def test_roi_features_are_the_same():
+    generator = torch.Generator().manual_seed(2)
+    original = RoIFeatures(output_size=3, sampling_ratio=1, featmap_strides=(8, 16), level_eps=4e-8)
+    pyramid = [torch.randn(2, 5, *size, generator=generator) for size in ((12, 9), (6, 5))]
+    corners = torch.rand(2, 30, 2, generator=generator) * 120 - 20
+    boxes = torch.cat([corners, corners + torch.rand(2, 30, 2, generator=generator) * 200], dim=2)
+    gathered = GatheredRoIFeatures(original)
+    assert set(original.levels(boxes).flatten().tolist()) == {0, 1}
+    expected = original.pool(original.tabulate(pyramid), boxes)
+    found = gathered.pool(gathered.tabulate(pyramid), boxes)
+    assert found.shape == expected.shape == (60, 9, 5)
+    torch.testing.assert_close(found, expected)
+    half = [level.half() for level in pyramid]
+    assert gathered.pool(gathered.tabulate(half), boxes).dtype == torch.float16
+
+
+def test_attention_is_as_fast_as_before_after_an_export(tiny_detector):
+    graph = DetectionGraph(tiny_detector, 32)
+    assert torch.backends.mha.get_fastpath_enabled()
+    with pytest.raises(KeyError), graph.for_export():
+        assert not torch.backends.mha.get_fastpath_enabled() and not torch.is_grad_enabled()
+        raise KeyError
+    assert torch.backends.mha.get_fastpath_enabled() and torch.is_grad_enabled()

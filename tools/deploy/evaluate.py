@@ -1,0 +1,100 @@
+"""Score an exported detector on a config's test data: tools/deploy/evaluate.py CONFIG FILE; prints the COCO table.
+
+What it prints can be compared with what tools/test.py prints for the checkpoint.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config, DictAction
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from tqdm import tqdm
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.export import Detector
+
+RUNTIME_DOES = ('Resize', 'Pad')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, of which the test data and the evaluator count')
+    parser.add_argument('file', help='what tools/deploy/export.py wrote')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as test_dataloader.dataset.indices=100',
+    )
+    return parser.parse_args(argv)
+
+
+def open_file(path: str) -> Detector:
+    """The exported detector.
+
+    Raises:
+        UserError: If it cannot be opened.
+    """
+    try:
+        return Detector(path, torch.get_num_threads())
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
+
+
+def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
+    """The numbers of ``cfg.test_evaluator`` on all test images.
+
+    Raises:
+        UserError: If the classes of the file are not those of the data.
+    """
+    for _, settings in walk_datasets(cfg.test_dataloader, 'test_dataloader'):
+        settings['pipeline'] = [step for step in settings['pipeline'] if step['type'] not in RUNTIME_DOES]
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if tuple(dataset.metainfo['classes']) != detector.classes:
+        raise UserError(
+            f'the file knows the classes {", ".join(detector.classes)}, and the test data of {cfg.filename} have '
+            f'{", ".join(dataset.metainfo["classes"])}: give the config of the same data'
+        )
+    evaluator = Evaluator(cfg.test_evaluator)
+    evaluator.dataset_meta = dataset.metainfo
+    for packed in tqdm(dataset, total=len(dataset), unit='image'):
+        bgr = packed['inputs'].numpy().transpose(1, 2, 0)
+        found = detector(np.ascontiguousarray(bgr[..., ::-1]), score_thr=0)
+        sample = packed['data_samples']
+        sample.pred_instances = InstanceData(
+            bboxes=torch.from_numpy(found.boxes),
+            scores=torch.from_numpy(found.scores),
+            labels=torch.from_numpy(found.labels),
+        )
+        evaluator.process([sample])
+    return evaluator.evaluate(len(dataset))
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        detector = open_file(args.file)
+        cfg = load_config(args.config, args.cfg_options, None)
+        check_data_paths(cfg, ('test',))
+        numbers = evaluate(detector, cfg)
+    for name, value in numbers.items():
+        print(f'{name}: {value:.3f}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,153 @@
+"""Write a detector as a file that runs without this repository: tools/deploy/export.py CONFIG CHECKPOINT [options].
+
+The file holds the whole detector, from normalised images to boxes, scores and labels, and what else is needed to run
+it. `from sparse_rcnn_ext.export import Detector` runs it; docs/export.md says how elsewhere.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
+from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
+from sparse_rcnn_ext.export.files import ENDINGS, WRITERS
+from sparse_rcnn_ext.export.graph import DetectionGraph
+from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime import Detector
+from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.prediction import Predictor, UnreadableError, read_image
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    parser.add_argument('--format', choices=WRITERS, default='onnx', help='default: onnx')
+    parser.add_argument('--dynamic', action='store_true', help='any number of images of any size; else one of one size')
+    parser.add_argument('--fp16', action='store_true', help='half the size; half precision where the hardware has it')
+    parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
+    parser.add_argument('--check', metavar='IMAGE', help='compare the file with the detector, and time both')
+    parser.add_argument('--out', type=Path, metavar='FILE', help="default: the checkpoint's name with the new ending")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override the config, such as "test_dataloader.dataset.pipeline.1.scale=(640,640)"',
+    )
+    return parser.parse_args(argv)
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config with what the options ask for."""
+    cfg = load_config(args.config, args.cfg_options, None)
+    check_checkpoint(args.checkpoint, 'the second argument')
+    if args.stages is not None:
+        most = cfg.model.roi_head.num_stages
+        if not 1 <= args.stages <= most:
+            raise UserError(f'--stages is {args.stages}: the model has {most}, give a number from 1 to {most}')
+        cfg.merge_from_dict({'model.test_cfg.num_stages': args.stages})
+    return cfg
+
+
+def choose_out(args: argparse.Namespace) -> Path:
+    """Where the file goes.
+
+    Raises:
+        UserError: If its ending is not that of the format, or there is no such folder.
+    """
+    ending = ENDINGS[args.format]
+    out = args.out or Path(Path(args.checkpoint).stem + ending) if '://' in args.checkpoint else args.out
+    out = out or Path(args.checkpoint).with_suffix(ending)
+    if out.suffix != ending:
+        raise UserError(f'--out is {out}: a file of --format {args.format} ends in {ending}')
+    if not out.parent.is_dir():
+        raise UserError(f'--out is {out}, and there is no folder {out.parent}: make it first')
+    return out
+
+
+def load_detector(cfg: Config, checkpoint: str) -> Predictor:
+    """The detector on the CPU.
+
+    Raises:
+        UserError: If it is not a Sparse R-CNN of this repository, or the checkpoint does not fit.
+    """
+    if cfg.model.type != 'sparse_rcnn_ext.SparseRCNN':
+        raise UserError(f'{cfg.filename} is a {cfg.model.type}: export takes models of type sparse_rcnn_ext.SparseRCNN')
+    return Predictor(cfg, checkpoint, 'cpu')
+
+
+def describe_check(check: Check, tolerance: Tolerance) -> str:
+    """What a check found, in lines for people."""
+    pixels = check.pixels
+    found = check.difference
+    ours, theirs = check.seconds
+    lines = [
+        "input: another size than the test pipeline's, as the file has a fixed one"
+        if pixels is None
+        else f"input: at most {pixels:.2f} of 255 levels from the test pipeline's",
+        f'detections over {SCORE_THR}: {found.compared} compared, {found.missing} without a partner of the same label, '
+        f'IoU of at least {tolerance.iou:g} and score within {tolerance.score:g}',
+        f'partners: least IoU {found.iou:.6f}, scores at most {found.score:.1e} apart',
+        f'time on the CPU: {ours * 1e3:.1f} ms the file, {theirs * 1e3:.1f} ms the detector, ratio {ours / theirs:.2f}',
+    ]
+    return '\n'.join(lines)
+
+
+def read_check_image(path: str) -> np.ndarray:
+    """The image of ``--check``, (H, W, 3) uint8 BGR.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        return read_image(Path(path))
+    except UnreadableError as error:
+        raise UserError(f'--check {path} cannot be read ({error}): give an image') from error
+
+
+def check_out(out: Path, predictor: Predictor, image: np.ndarray, tolerance: Tolerance) -> None:
+    """Print how the file compares.
+
+    Raises:
+        UserError: If something differs by more than the tolerance.
+    """
+    check = check_file(Detector(out, torch.get_num_threads()), predictor, image, tolerance)
+    print(describe_check(check, tolerance))
+    if not check.difference.is_within(tolerance) or (check.pixels or 0) > LEVELS:
+        raise UserError(f'{out} does not compute what the detector does: do not use it')
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        out = choose_out(args)
+        image = read_check_image(args.check) if args.check else None
+        cfg = read_config(args)
+        predictor = load_detector(cfg, args.checkpoint)
+        model: SparseRCNN = predictor.model
+        metadata = describe(cfg, model, predictor.classes, args.dynamic, args.fp16)
+        try:
+            WRITERS[args.format](DetectionGraph(model, metadata['pad_divisor'], args.fp16), metadata, out)
+        except ModuleNotFoundError as error:
+            raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
+        size = 'any number of images of any size' if args.dynamic else 'one image of {} × {}'.format(*metadata['size'])
+        # OpenVINO's weights are in a file beside.
+        written = [out, out.with_suffix('.bin')] if args.format == 'openvino' else [out]
+        megabytes = sum(file.stat().st_size for file in written) / 1e6
+        print(f'{out}: {megabytes:.1f} MB, {metadata["stages"]} stages, takes {size}')
+        if image is not None:
+            check_out(out, predictor, image, TOLERANCES[metadata['precision']])
+
+
+if __name__ == '__main__':
+    main()
