@@ -27,6 +27,7 @@ endif
 # The stamps are newer than what they stand for, and named after the stack: one folder never serves both.
 INSTALLED := $(VENV)/.installed-$(STACK)
 TESTS_INSTALLED := $(VENV)/.tests-installed-$(STACK)
+EXTRAS := requirements/tests.txt requirements/deploy.txt requirements/demo.txt
 
 .PHONY: help quickstart install test lint clean
 
@@ -60,6 +61,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml tools/setup/install.sh
 	@tools/setup/install.sh '$(VENV)' '$(REQUIREMENTS)' '$(PYTHON)'
 	@touch $@
 
-$(TESTS_INSTALLED): requirements/tests.txt $(INSTALLED)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check --requirement requirements/tests.txt
+# Tests try everything: the export and the demos too. Together with the stack's pins, lest pip moves one of those.
+$(TESTS_INSTALLED): $(EXTRAS) $(INSTALLED)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check $(addprefix --requirement ,$(EXTRAS)) --constraint $(REQUIREMENTS)
 	@touch $@

@@ -15,6 +15,7 @@ from sparse_rcnn_ext import opencv_check
 
 OPENMMLAB = {'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmengine'}
 UPSTREAM = {'mmcv-lite', 'mmdet', 'mmengine'}
+EXTRAS = ['tests.txt', 'deploy.txt', 'demo.txt']
 MAX_LINES = 250
 
 
@@ -79,11 +80,13 @@ def test_package_metadata_names_the_pins(repo_dir: Path) -> None:
     if 'sparse-rcnn-ext' not in installed_names():
         pytest.skip('the package is not installed here: make install does it')
     pins = set()
-    for extra, name in [(False, 'runtime.txt'), (True, 'tests.txt')]:
+    for name in ['runtime.txt', *EXTRAS]:
+        extra = '' if name == 'runtime.txt' else f'extra == "{name.removesuffix(".txt")}"'
         for package, version in read_pins(repo_dir / 'requirements' / name).items():
             pins.add((f'{package}=={version}', extra))
     required = {
-        (line.partition(';')[0].strip(), 'extra' in line) for line in importlib.metadata.requires('sparse-rcnn-ext')
+        tuple(part.strip() for part in line.partition(';')[::2])
+        for line in importlib.metadata.requires('sparse-rcnn-ext')
     }
     assert required == pins
 
@@ -92,13 +95,15 @@ def test_installed_versions_are_the_pins(repo_dir: Path) -> None:
     if 'sparse-rcnn-ext' not in installed_names():
         pytest.skip('not an environment that make built')
     stack = 'runtime.txt' if 'onedl-mmdetection' in installed_names() else 'upstream.txt'
-    for name in (stack, 'tests.txt'):
+    for name in (stack, *EXTRAS):
         pins = read_pins(repo_dir / 'requirements' / name)
         assert {package: importlib.metadata.version(package) for package in pins} == pins
 
 
 def test_every_import_is_a_pinned_requirement(repo_dir: Path) -> None:
     runtime = set(read_pins(repo_dir / 'requirements/runtime.txt')) | UPSTREAM
+    for name in ('deploy.txt', 'demo.txt'):
+        runtime |= set(read_pins(repo_dir / 'requirements' / name))
     tests = set(read_pins(repo_dir / 'requirements/tests.txt'))
     own = {'sparse_rcnn_ext', 'tests', 'tools'} | {path.stem for path in (repo_dir / 'tools').rglob('*.py')}
     known = own | set(sys.stdlib_module_names) | set().union(*map(importable_names, runtime))
