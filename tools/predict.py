@@ -8,8 +8,9 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
@@ -30,8 +31,7 @@ from sparse_rcnn_ext.prediction import (
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    add_model(parser)
     parser.add_argument(
         'inputs',
         nargs='+',
@@ -51,16 +51,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='only these')
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images (or slices) at a time')
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU if there is one)')
-    parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
+    add_inference_options(parser)
     parser.add_argument('--slice', type=int, metavar='SIDE', help='also look at slices of so many pixels')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation: fuse several views of each image')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as model.test_cfg.max_per_img=300',
-    )
+    add_cfg_options(parser, 'model.test_cfg.max_per_img=300')
     return parser.parse_args(argv)
 
 
@@ -110,12 +103,13 @@ def describe(summary: Summary, args: argparse.Namespace) -> str:
     """One line for people."""
     parts = [f'{summary.images} images, {summary.detections} detections with a score of at least {args.score_thr:g}']
     if summary.problems:
-        parts.append(f'{summary.problems} inputs could not be read, or not in full')
+        inputs = 'input' if summary.problems == 1 else 'inputs'
+        parts.append(f'{summary.problems} {inputs} could not be read, or not in full')
     if summary.was_stopped:
         parts.append('stopped before the end')
-    places = [f'pictures in {args.out}'] if args.out else []
+    places = [f'pictures in {args.out}'] if args.out and summary.images else []
     places += [f'detections in {args.json}'] if args.json else []
-    return f'{"; ".join(parts)}; {" and ".join(places)}'
+    return '; '.join([*parts, ' and '.join(places)]).removesuffix('; ')
 
 
 def read_config(args: argparse.Namespace) -> Config:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.visualization import draw_run
 
 CONFIG = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
+OWN_DATA = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_own-data.py'
 NUM_TRAIN = 1200
 NUM_VAL = 200
 STAMP = 'quickstart.json'
@@ -130,6 +132,11 @@ def shorten(path: Path) -> str:
     return str(path.relative_to(START) if path.is_relative_to(START) else path)
 
 
+def in_shell(path: Path | str) -> str:
+    """:func:`shorten` for a command that can be pasted, also where a name has spaces."""
+    return shlex.quote(shorten(Path(path)))
+
+
 def peak_gigabytes() -> float:
     """The most memory that this process or one of its children ever held, in 10⁹ bytes."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -140,19 +147,24 @@ def duration(seconds: float) -> str:
     return f'{int(seconds) // 60:2d} min {int(seconds) % 60:02d} s'
 
 
-def report(steps: Steps, table: list[str], pictures: tuple[Path, ...], config: Path, checkpoint: Path) -> None:
+def report(
+    steps: Steps, table: list[str], to_see: tuple[Path, ...], config: Path, checkpoint: Path, images: Path
+) -> None:
     """What came out, at the end of all output."""
     lines = ['\n=== done', *table, '', f'AP {COCO_LINE.match(table[0])[1]} on the held-out images, after:']
     lines += [f'  {name:<6} {duration(seconds)}' for name, seconds in steps.seconds.items()]
     lines += [f'  total  {duration(sum(steps.seconds.values()))}, {peak_gigabytes():.1f} GB in the biggest process']
-    python = shorten(Path(sys.executable))
-    train_tool, test_tool = (f'{python} {shorten(REPO / "tools" / name)}' for name in ('train.py', 'test.py'))
-    recipe = shorten(REPO / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py')
+    python, tools, requirements = (in_shell(path) for path in (sys.executable, REPO / 'tools', REPO / 'requirements'))
+    trained = f'{in_shell(config)} {in_shell(checkpoint)}'
+    recipe = in_shell(REPO / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py')
     lines += ['', 'What to try next:']
-    lines += [f'  your data  copy {shorten(config)}, set data_root, classes and num_classes, then {train_tool} COPY']
-    lines += [f'  COCO       put it into data/coco, then {train_tool} {recipe}']
-    lines += [f'  pictures   {test_tool} {shorten(config)} {shorten(checkpoint)} --show-dir all_pictures']
-    lines += ['', 'Pictures:', *(f'  {shorten(picture)}' for picture in pictures)]
+    lines += [f'  your data  {python} {tools}/train.py {in_shell(OWN_DATA)} --cfg-options data_root=FOLDER']
+    lines += [f'  COCO       put it into data/coco, then {python} {tools}/train.py {recipe}']
+    lines += [f'  pictures   {python} {tools}/predict.py {trained} {in_shell(images)}']
+    install = f'{python} -m pip install -r {requirements}'
+    lines += [f'  a page     {install}/demo.txt && {python} {tools}/demo.py {trained}']
+    lines += [f'  ONNX       {install}/deploy.txt && {python} {tools}/deploy/export.py {trained} --dynamic']
+    lines += ['', 'To look at:', *(f'  {shorten(path)}' for path in to_see)]
     say('\n'.join(lines))
 
 
@@ -181,7 +193,9 @@ def main(argv: list[str] | None = None) -> None:
                 )
         with steps.step('draw', 'detections, and how the stages reach them'):
             pictures = draw_run(cfg, checkpoint, args.work_dir / 'pictures')
-        report(steps, table, pictures, config, checkpoint)
+        page = args.work_dir / 'report.html'
+        to_see = (*pictures, page) if page.is_file() else pictures
+        report(steps, table, to_see, config, checkpoint, data_root / 'val')
 
 
 if __name__ == '__main__':

@@ -8,10 +8,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
@@ -21,8 +22,7 @@ from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    add_model(parser)
     parser.add_argument('--work-dir', help='where the log lands (default: work_dirs/CONFIG_NAME)')
     parser.add_argument('--out', metavar='FILE.json', help="write the detections in COCO's result format")
     parser.add_argument('--show-dir', metavar='DIR', help='write every image with its detections')
@@ -35,16 +35,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into the convolutions before it')
     parser.add_argument('--compile', action='store_true', help='torch.compile of the whole network')
-    parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation: fuse several views of each image')
+    add_inference_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as test_dataloader.batch_size=4',
-    )
+    add_cfg_options(parser, 'test_dataloader.batch_size=4')
     return parser.parse_args(argv)
 
 

@@ -1,6 +1,7 @@
 """What mmengine's log files say of a run."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -18,10 +19,18 @@ def training_seconds(work_dir: Path) -> float:
     """
     times = {}
     for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        entries = (json.loads(line) for line in log.read_text().splitlines())
-        times |= {entry['step']: entry['time'] for entry in entries if 'loss' in entry}
+        times |= {entry['step']: entry['time'] for entry in read_entries(log) if 'loss' in entry}
     seconds, before = 0.0, 0
     for step in sorted(times):
         seconds += (step - before) * times[step]
         before = step
     return seconds
+
+
+def read_entries(log: Path) -> list[dict]:
+    """The lines of a scalars.json, without one that was cut off when its run was killed."""
+    entries = []
+    for line in log.read_text(encoding='utf-8').splitlines():
+        with suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return entries

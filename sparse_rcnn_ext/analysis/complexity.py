@@ -99,7 +99,7 @@ def count_complexity(detector: SparseRCNN, size: tuple[int, int]) -> Complexity:
     the weighted sums of RoI pooling. The numbers depend on no weight and no pixel.
 
     Args:
-        detector: On the CPU; it is left in eval mode.
+        detector: On the CPU; it is left in eval mode. Stages beyond its ``num_test_stages`` have parameters alone.
         size: Height and width of the network's input in pixels.
     """
     detector.eval()
@@ -130,6 +130,11 @@ def _size(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
+def _stages_name(detector: SparseRCNN) -> str:
+    there, running = detector.roi_head.num_stages, detector.num_test_stages
+    return f'stages ({there})' if running == there else f'stages ({running} of {there})'
+
+
 def _split(detector: SparseRCNN, flops: dict[str, int]) -> list[Part]:
     """The parts, from the multiply-adds of every module by its name."""
     stages = 'roi_head.bbox_head'
@@ -144,7 +149,7 @@ def _split(detector: SparseRCNN, flops: dict[str, int]) -> list[Part]:
         part(f'neck ({type(detector.neck).__name__})', 0, ['neck']),
         part('proposals', 0, ['rpn_head']),
         Part('RoI pooling', 0, _size(detector.roi_head) - _size(detector.roi_head.bbox_head), own),
-        part(f'stages ({detector.roi_head.num_stages})', 0, [stages]),
+        part(_stages_name(detector), 0, [stages]),
     ]
     # A stage that is shared stands in the list once and ran several times.
     first_to_last = [f'{stages}.{index}' for index, _ in detector.roi_head.bbox_head.named_children()]

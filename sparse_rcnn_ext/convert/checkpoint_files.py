@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import is_torch_file
 
 from .plain_pickle import RefusedError, load_plain_pickle
@@ -40,7 +41,7 @@ def write_ours(state: dict[str, Tensor], path: str) -> None:
     """Write a checkpoint as tools/test.py and mmdet take it; the folder is made.
 
     Raises:
-        UserError: If the name does not end in .pth.
+        UserError: If the name does not end in .pth, or the folder cannot be written into.
     """
     _prepare(path, ('.pth',))
     torch.save(dict(meta={}, state_dict=state), path)
@@ -50,7 +51,7 @@ def write_official(state: dict[str, Tensor], path: str) -> None:
     """Write a checkpoint as detectron2 takes it: torch's .pth, or a .pkl of NumPy arrays; the folder is made.
 
     Raises:
-        UserError: If the name ends in neither.
+        UserError: If the name ends in neither, or the folder cannot be written into.
     """
     _prepare(path, ('.pth', '.pkl'))
     if path.endswith('.pth'):
@@ -91,4 +92,6 @@ def _tensor(value: object, name: str, path: str) -> Tensor:
 def _prepare(path: str, suffixes: tuple[str, ...]) -> None:
     if not path.endswith(suffixes):
         raise UserError(f'the second argument is {path}: give a file that ends in {" or ".join(suffixes)}')
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(path).parent, 'that of the second argument')
+    if Path(path).is_dir():
+        raise UserError(f'the second argument is the folder {path}: give a file')

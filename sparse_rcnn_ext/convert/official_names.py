@@ -76,7 +76,7 @@ def _refuse_unknown(renamed: dict[str, str | None], problem: str, wish: str) -> 
     unknown = [name for name, other in renamed.items() if other is None]
     if unknown:
         more = f' and {len(unknown) - 3} more' if len(unknown) > 3 else ''
-        raise UserError(f'{problem}: of its {len(renamed)} names it knows not {", ".join(unknown[:3])}{more}; {wish}')
+        raise UserError(f'{problem}: of its {len(renamed)} names, strange are {", ".join(unknown[:3])}{more}; {wish}')
 
 
 def _pairs() -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from mmengine.runner.checkpoint import find_latest_checkpoint
 from .config_knobs import load_with_knobs
 from .errors import UserError
 
+_CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
 
@@ -25,10 +26,12 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         work_dir: Where the run lands; None: the config's own ``work_dir``, else work_dirs/CONFIG_NAME.
 
     Raises:
-        UserError: If there is no such file, or an option does not fit it.
+        UserError: If there is no such file, it is no config, or an option does not fit it.
     """
     if not Path(path).is_file():
         raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
+    if Path(path).suffix not in _CONFIG_SUFFIXES:
+        raise UserError(f'{path} is no config file: give one that ends in {", ".join(_CONFIG_SUFFIXES)}')
     options = options or {}
     try:
         cfg, knobs = load_with_knobs(path, options)

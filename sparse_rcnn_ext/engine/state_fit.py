@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.errors import UserError
+
 _STAGE = re.compile(r'roi_head\.bbox_head\.(\d+)\.')
 _CLASSIFIER = re.compile(r'roi_head\.bbox_head\.\d+\.fc_cls\.(weight|bias)')
 _PROPOSALS = ('rpn_head.init_proposal_bboxes.weight', 'rpn_head.init_proposal_features.weight')
@@ -37,11 +39,15 @@ class Fit:
         return f'{self.matching} of {self.total} parameters ({100 * self.matching // self.total}%) match: {shown}'
 
 
-def has_official_names(checkpoint: dict) -> bool:
-    """Whether its weights, bare or under ``model``, have names of the official repository."""
+def refuse_official_names(checkpoint: dict, file: str) -> None:
+    """Raise UserError if weights, bare or under ``model``, have names of the official repository."""
     weights = checkpoint.get('model')
     names = weights if isinstance(weights, Mapping) else checkpoint
-    return any(isinstance(name, str) and name.startswith(_OFFICIAL) for name in names)
+    if any(isinstance(name, str) and name.startswith(_OFFICIAL) for name in names):
+        raise UserError(
+            f'{file} has the names of the official repository: '
+            'run tools/convert/official_to_mmdet.py on it, and give what that writes'
+        )
 
 
 def compare_states(own: dict[str, Tensor], loaded: dict[str, Tensor]) -> Fit:

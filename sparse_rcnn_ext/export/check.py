@@ -1,7 +1,5 @@
 """An exported file beside the detector that it was made of, on one image."""
 
-import time
-from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -12,13 +10,12 @@ from mmdet.structures import DetDataSample
 from sparse_rcnn_ext.prediction import Predictor
 
 from .comparison import Difference, Tolerance, compare
+from .latency import time_in_turns
 from .runtime import Detections, Detector
 from .runtime.network_input import Batch
 
 TOLERANCES = dict(float32=Tolerance(iou=0.999, score=1e-3), float16=Tolerance(iou=0.9, score=0.03))
 ROUNDS = 5
-# TorchScript compiles in its first two runs.
-WARM_UPS = 3
 # One level of 255 more or less, where OpenCV's integers round the other way.
 LEVELS = 1.01
 
@@ -45,8 +42,10 @@ def check_file(file: Detector, predictor: Predictor, image: np.ndarray, toleranc
     """
     batch = file.prepare([np.ascontiguousarray(image[..., ::-1])])
     difference = compare(run_file(file, batch)[0], run_eager(predictor.model, batch)[0], tolerance)
-    runs = (lambda: run_file(file, batch), lambda: run_eager(predictor.model, batch))
-    return Check(_compare_inputs(batch, predictor, image, file.metadata), difference, _time_in_turns(*runs))
+    runs = dict(file=lambda: run_file(file, batch), detector=lambda: run_eager(predictor.model, batch))
+    seconds = time_in_turns(runs, ROUNDS)
+    medians = median(seconds['file']), median(seconds['detector'])
+    return Check(_compare_inputs(batch, predictor, image, file.metadata), difference, medians)
 
 
 def run_file(file: Detector, batch: Batch) -> list[Detections]:
@@ -73,14 +72,3 @@ def _compare_inputs(batch: Batch, predictor: Predictor, image: np.ndarray, metad
     levels = np.float32(metadata['std'])[:, None, None]
     apart = (batch.pixels[0, :, :height, :width] - theirs[0, :, :height, :width]) * levels
     return float(np.abs(apart).max())
-
-
-def _time_in_turns(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(-WARM_UPS, ROUNDS):
-        for run, found in zip((first, second), seconds, strict=True):
-            started = time.perf_counter()
-            run()
-            if turn >= 0:
-                found.append(time.perf_counter() - started)
-    return median(seconds[0]), median(seconds[1])

@@ -1,10 +1,11 @@
 """Writes a detector as a file: ONNX, OpenVINO or TorchScript."""
 
+import importlib
 import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,16 +66,20 @@ def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> No
 
 def write_openvino(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
     """Write OpenVINO's two files, ``out`` and beside it .bin, by way of ONNX; see :func:`write_onnx`."""
-    import openvino
-
-    half = metadata['precision'] == 'float16'
     with TemporaryDirectory() as folder:
         file = Path(folder, 'model.onnx')
         write_onnx(graph, metadata, file)
-        # Its converter does the same, and tells Intel's servers about it.
-        model = openvino.Core().read_model(file)
-        model.set_rt_info(json.dumps(metadata), [KEY])
-        openvino.save_model(model, out, compress_to_fp16=half)
+        convert_to_openvino(file, metadata, out)
+
+
+def convert_to_openvino(file: Path, metadata: dict[str, Any], out: Path) -> None:
+    """Write OpenVINO's two files from the ONNX file of the same metadata."""
+    import openvino
+
+    # Its converter does the same, and tells Intel's servers about it.
+    model = openvino.Core().read_model(file)
+    model.set_rt_info(json.dumps(metadata), [KEY])
+    openvino.save_model(model, out, compress_to_fp16=metadata['precision'] == 'float16')
 
 
 def write_torchscript(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
@@ -88,6 +93,17 @@ WRITERS: dict[str, Callable[[DetectionGraph, dict[str, Any], Path], None]] = dic
     onnx=write_onnx, openvino=write_openvino, torchscript=write_torchscript
 )
 ENDINGS = dict(onnx='.onnx', openvino='.xml', torchscript='.torchscript')
+PACKAGES = dict(onnx=('onnx', 'onnxscript'), openvino=('onnx', 'onnxscript', 'openvino'), torchscript=())
+RUNTIMES = dict(onnx=('onnxruntime',), openvino=('openvino',), torchscript=())
+
+
+def require_packages(names: Iterable[str]) -> None:
+    """Raise UserError where one of these packages cannot be imported."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
 
 
 def _example(metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:

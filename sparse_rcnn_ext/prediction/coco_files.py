@@ -30,6 +30,8 @@ class CocoFiles:
         self._ids = ids
         categories = json.dumps(ids.categories, ensure_ascii=False)
         start = f'{{"categories": {categories},\n"images": ['
+        if path.is_dir():
+            raise UserError(f'--json {path} is a folder: give a file')
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._detections = _JsonList(path, '[', ']')

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.out_folder import make_folder
 
 from .drawing import draw_detections
 from .frames import Frame
@@ -26,7 +27,7 @@ class PictureFiles:
         classes: Names of the classes.
 
     Raises:
-        UserError: If a picture would replace one of the sources, or the folder cannot be made.
+        UserError: If a picture would replace one of the sources, or the folder cannot be written into.
     """
 
     def __init__(self, folder: Path, sources: Sequence[Source], classes: Sequence[str]) -> None:
@@ -39,10 +40,7 @@ class PictureFiles:
             target = self._target(source)
             if target.resolve() in inputs:
                 raise UserError(f'--out {folder} would overwrite {target}, an input: name another folder')
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f'cannot make the folder --out {folder}: {error.strerror}') from error
+        make_folder(folder, '--out')
 
     def add(self, frame: Frame, detections: InstanceData) -> None:
         """Draw one image, or the next frame of a video.
@@ -57,14 +55,12 @@ class PictureFiles:
         picture = draw_detections(frame.image, detections, self._classes)
         if frame.source != self._video_source:
             self.close()
+        target = self._target(frame.source)
+        make_folder(target.parent, '--out')
         if frame.number is None:
-            target = self._target(frame.source)
-            target.parent.mkdir(parents=True, exist_ok=True)
             _write_image(target, picture)
             return
         if self._video is None:
-            target = self._target(frame.source)
-            target.parent.mkdir(parents=True, exist_ok=True)
             self._video = VideoWriter(target, frame.fps, picture.shape[1::-1])
             self._video_source = frame.source
         self._video.write(picture)

@@ -10,6 +10,7 @@ import torch
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
+from .ctrl_c import note_ctrl_c
 from .frames import Frame, count_frames, read_frames
 from .sources import Source
 
@@ -52,7 +53,8 @@ def predict_all(
 ) -> Summary:
     """Read, detect, write, with a progress bar; never more than a batch of images is in memory.
 
-    What cannot be read is reported on stderr, and the rest goes on. Ctrl-C ends a run in good order.
+    What cannot be read is reported on stderr, and the rest goes on. Ctrl-C ends a run in good order, after the batch.
+    Boxes that are infinite or NaN, as a model that diverged gives them, are dropped.
 
     Args:
         detector: Finds the objects.
@@ -65,7 +67,8 @@ def predict_all(
     images = detections = problems = 0
     was_stopped = False
     kept_labels = None if labels is None else torch.tensor(list(labels))
-    with tqdm(total=count_frames(sources), unit='img', desc='predict', mininterval=0.5) as progress:
+    bar = tqdm(total=count_frames(sources), unit='img', desc='predict', mininterval=0.5)
+    with bar as progress, note_ctrl_c() as wish:
 
         def report(problem: str) -> None:
             nonlocal problems
@@ -75,7 +78,7 @@ def predict_all(
         try:
             for frames in _batches(read_frames(sources, report), batch_size):
                 for frame, found in _detect(detector, frames, report):
-                    kept = found.scores >= score_thr
+                    kept = (found.scores >= score_thr) & found.bboxes.isfinite().all(dim=1)
                     if kept_labels is not None:
                         kept &= torch.isin(found.labels, kept_labels)
                     found = found[kept]
@@ -84,8 +87,12 @@ def predict_all(
                     images += 1
                     detections += len(found)
                 progress.update(len(frames))
-            # What was skipped is done, too.
-            progress.total = progress.n
+                if wish.is_set():
+                    was_stopped = True
+                    break
+            else:
+                # What was skipped is done, too.
+                progress.total = progress.n
         except KeyboardInterrupt:
             was_stopped = True
         finally:

@@ -36,7 +36,8 @@ def find_sources(inputs: Sequence[str], except_in: Path | None = None) -> tuple[
     """Look the inputs up.
 
     An input is a file, a folder (all images and videos in it and below it, by name), a pattern such as
-    ``'shots/**/*.jpg'``, a ``file://`` URL of any of these, or the number of a webcam. A file that is named twice is
+    ``'shots/**/*.jpg'``, a ``file://`` URL of any of these, or the number of a webcam (where no file or folder has that
+    name). A file that is named twice is
     taken once. A file with another suffix than a known one counts as an image if it is named itself.
 
     Args:
@@ -73,10 +74,10 @@ def _whole(path: Path | int) -> Path | int:
 
 
 def _look_up(text: str, except_in: Path | None) -> Iterator[Path | int]:
-    if text.isdecimal():
+    path = Path(_local_path(text))
+    if text.isdecimal() and not path.exists():
         yield int(text)
         return
-    path = Path(_local_path(text))
     if path.is_file():
         yield path
         return

@@ -9,7 +9,7 @@ from torch import nn
 
 from sparse_rcnn_ext.engine.data_paths import walk_datasets
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.state_fit import compare_states, has_official_names
+from sparse_rcnn_ext.engine.state_fit import compare_states, refuse_official_names
 
 # Before 2.6 torch could not be told that what mmengine's Runner stores beside tensors is harmless.
 SAFE = torch.__version__ >= (2, 6)
@@ -38,7 +38,8 @@ def read_checkpoint(path: str) -> dict:
             'tools/train.py, or save its state_dict alone'
         ) from error
     except Exception as error:  # other files than checkpoints fail in many ways
-        raise UserError(f'{path} cannot be read as a checkpoint ({error!r}): give one of tools/train.py') from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition('. ')[0]
+        raise UserError(f'{path} cannot be read as a checkpoint ({reason}): give one of tools/train.py') from error
     if not isinstance(checkpoint, dict):
         raise UserError(f'{path} holds a {type(checkpoint).__name__} and no weights: give one of tools/train.py')
     return checkpoint
@@ -55,11 +56,7 @@ def load_weights(detector: nn.Module, checkpoint: dict, path: str) -> None:
     Raises:
         UserError: If a parameter differs or is missing.
     """
-    if has_official_names(checkpoint):
-        raise UserError(
-            f'{path} has the names of the official repository: run tools/convert/official_to_mmdet.py on it, and give '
-            'what that writes'
-        )
+    refuse_official_names(checkpoint, path)
     state = checkpoint.get('state_dict', checkpoint)
     state = {name.removeprefix('module.'): value for name, value in state.items()}
     fit = compare_states(detector.state_dict(), state)

@@ -97,6 +97,8 @@ def _sides(boxes: Sequence[np.ndarray]) -> np.ndarray:
 def _stack(axes: Axes, values: np.ndarray, good: np.ndarray, bins: np.ndarray, names: tuple[str, str]) -> None:
     axes.hist([values[good], values[~good]], bins, stacked=True, color=[RIGHT, WRONG], label=names)
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if not len(values):
+        axes.set_ylim(0, 1)
     axes.legend(fontsize=8.5)
 
 

@@ -1,8 +1,9 @@
 """What the log of a training says, in the order of its steps."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from sparse_rcnn_ext.ablation.run_logs import read_entries
 
 NOT_METRICS = ('data_time', 'time', 'step', 'at_step')
 
@@ -53,8 +54,7 @@ def read_run_log(run: Path) -> RunLog:
     validation: list[dict] = []
     for log in training_logs(run):
         steps, tests, last = [], [], 0
-        for line in log.read_text(encoding='utf-8').splitlines():
-            entry = json.loads(line)
+        for entry in read_entries(log):
             if 'loss' in entry:
                 last = entry['step']
                 steps.append(entry)
@@ -68,4 +68,5 @@ def read_run_log(run: Path) -> RunLog:
 
 def training_logs(run: Path) -> list[Path]:
     """The logs with at least one step of a training, oldest first: RUN/TIME/vis_data/scalars.json."""
-    return [log for log in sorted(run.glob('*/vis_data/scalars.json')) if '"loss":' in log.read_text(encoding='utf-8')]
+    logs = sorted(run.glob('*/vis_data/scalars.json'))
+    return [log for log in logs if any('loss' in entry for entry in read_entries(log))]

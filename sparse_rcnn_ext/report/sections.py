@@ -63,7 +63,9 @@ def _summary(run: Path, log: RunLog, checkpoint: Path | None, evidence: Evidence
     elif checkpoint:
         notes.append('The config names no validation and no test data, so nothing was detected.')
     else:
-        notes.append('There is no checkpoint to look at: what follows is from the log alone.')
+        notes.append(
+            'No last_checkpoint leads to weights: what follows is from the log alone. --checkpoint FILE names some.'
+        )
     if log.training:
         last = log.training[-1]
         tiles += [('iterations', f'{last["step"]:,}'), ('training', duration(training_seconds(run)))]
@@ -83,7 +85,8 @@ def _findings(evidence: Evidence, folder: Path) -> Iterator[Section]:
     judgement, outcomes, score_thr = evidence.judgement, evidence.outcomes, evidence.score_thr
     charts = draw_classes(judgement, folder)
     yield Section('classes', 'Classes', charts=charts, tables=[_class_table(evidence)])
-    yield Section('recall', 'Precision and recall', charts=draw_precision_recall(judgement, folder))
+    if charts := draw_precision_recall(judgement, folder):
+        yield Section('recall', 'Precision and recall', charts=charts)
     matrix = confusion_matrix(outcomes, len(judgement.classes))
     note = 'The surest detections come first, each object once; a second detection of an object counts as of none.'
     charts = draw_confusion(matrix, judgement.classes, score_thr, folder)
@@ -92,10 +95,10 @@ def _findings(evidence: Evidence, folder: Path) -> Iterator[Section]:
     note = f'Found and right: same class and IoU ≥ {MIN_IOU}. Dashed: the borders of small, medium and large in COCO.'
     charts = draw_sizes_and_counts(outcomes, score_thr, folder)
     yield Section('sizes', 'Sizes and counts', charts=charts, notes=[note])
-    pictures = draw_worst_and_best(evidence.dataset, evidence.indices, outcomes, score_thr, folder)
-    note = f'Of those with objects, by F1 of the detections with a score of at least {score_thr:g}.'
-    pictures = [embed_picture(path) for path in pictures]
-    yield Section('images', 'Worst and best images', notes=[note], pictures=pictures)
+    if pictures := draw_worst_and_best(evidence.dataset, evidence.indices, outcomes, score_thr, folder):
+        note = f'Of those with objects, by F1 of the detections with a score of at least {score_thr:g}.'
+        pictures = [embed_picture(path) for path in pictures]
+        yield Section('images', 'Worst and best images', notes=[note], pictures=pictures)
     if evidence.is_sparse:
         yield from _proposals_and_stages(evidence, folder)
 

@@ -8,6 +8,7 @@ from mmdet.datasets import BaseDetDataset
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint
 
 from .evidence import gather_evidence
@@ -50,14 +51,14 @@ def write_report(
         cfg.merge_from_dict(options or {})
     except (TypeError, KeyError, IndexError, AssertionError) as error:
         raise UserError(f'--cfg-options does not fit the config of {run}: {error}') from error
-    if checkpoint:
-        check_checkpoint(str(checkpoint), '--checkpoint')
+    named = checkpoint is not None
     checkpoint = checkpoint or find_checkpoint(run)
     evidence = None
     if checkpoint:
+        check_checkpoint(str(checkpoint), '--checkpoint' if named else f'{run}/last_checkpoint')
         evidence = gather_evidence(cfg, checkpoint, dataset, detections, max_images, score_thr, progress)
     folder = run / 'report'
-    folder.mkdir(exist_ok=True)
+    make_folder(folder, "the run's")
     for old in folder.glob('*.png'):
         old.unlink()
     sections = make_sections(run, cfg, read_run_log(run), checkpoint, evidence, folder)

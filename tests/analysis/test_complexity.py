@@ -51,6 +51,18 @@ def test_head_by_hand(small):
     assert flops['instance interaction'] == interaction
 
 
+def test_stages_that_do_not_run(small):
+    """The first one alone; the numbers of the other's parameters stay."""
+    cfg = small_config()
+    cfg.merge_from_dict({'model.test_cfg.num_stages': 1})
+    counted = count(cfg)
+    flops = by_name(counted)
+    assert flops[f'stages (1 of {STAGES})'] * STAGES == by_name(small)[f'stages ({STAGES})'] > 0
+    assert flops['RoI pooling'] * STAGES == by_name(small)['RoI pooling']
+    assert flops['backbone (ResNet)'] == by_name(small)['backbone (ResNet)']
+    assert counted.parameters == small.parameters
+
+
 def test_parts_add_up(small):
     for key in ('parameters', 'flops'):
         sums = [sum(getattr(part, key) for part in small.parts if part.level == level) for level in (0, 1)]

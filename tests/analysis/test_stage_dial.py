@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from mmdet.structures import DetDataSample
 
-from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies
+from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
 from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
 from tests.models.small_model import STAGES, build_model
 
@@ -35,6 +35,25 @@ def test_numbers_of_stages_take_turns():
     assert [len(seconds) for seconds in found] == [3] * STAGES
     assert all(0 < second < 60 for seconds in found for second in seconds)
     assert model.num_test_stages == STAGES
+
+
+def test_all_stages_are_judged_whatever_was_set(monkeypatch):
+    """A checkpoint's config may stop early."""
+    model = build_model().eval()
+    model.num_test_stages = 1
+    seen = []
+
+    class StopError(Exception):
+        pass
+
+    def predict(model, *_, **__):
+        seen.append(model.num_test_stages)
+        raise StopError
+
+    monkeypatch.setattr('sparse_rcnn_ext.analysis.stage_dial.predict_stages', predict)
+    with pytest.raises(StopError):
+        measure_precisions(model, [None], 1, 0)
+    assert seen == [STAGES]
 
 
 def test_markdown():

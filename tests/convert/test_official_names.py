@@ -48,7 +48,10 @@ def test_official_golden_names(shared_dir):
 
 
 UNKNOWN = {
-    'of another repository': ('transformer.encoder.weight', 'knows not transformer.encoder.weight; give one of those'),
+    'of another repository': (
+        'transformer.encoder.weight',
+        'strange are transformer.encoder.weight; give one of those',
+    ),
     'almost right': ('head.head_series.x.norm1.weight', r'head\.head_series\.x\.norm1\.weight'),
     'a norm in the neck': ('backbone.fpn_lateral2.norm.weight', r'backbone\.fpn_lateral2\.norm\.weight'),
     'softmax': ('criterion.empty_weight', 'trained with USE_FOCAL False'),

@@ -49,6 +49,11 @@ class TestLoadConfig:
         with pytest.raises(UserError, match=r'no config file nowhere\.py'):
             load_config('nowhere.py', None, None)
 
+    def test_another_kind_of_file(self, tmp_path):
+        (tmp_path / 'a.jpg').touch()
+        with pytest.raises(UserError, match=r'a\.jpg is no config file: give one that ends in \.py, '):
+            load_config(str(tmp_path / 'a.jpg'), None, None)
+
     def test_option_that_does_not_fit(self, path):
         with pytest.raises(UserError, match=r'--cfg-options does not fit .*size'):
             load_config(path, {'size.first': 1}, None)

@@ -7,7 +7,8 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-from sparse_rcnn_ext.engine.state_fit import compare_states, has_official_names
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.state_fit import compare_states, refuse_official_names
 from tests.models.small_model import CHANNELS, STAGES, build_model
 
 PROPOSALS = 'model.rpn_head.num_proposals'
@@ -90,6 +91,8 @@ def test_a_file_of_anything(own):
 
 def test_official_names(own):
     official = {'init_proposal_boxes.weight': torch.zeros(2, 4)}
-    assert has_official_names(official) and has_official_names(dict(model=official, iteration=1))
-    assert not has_official_names(own) and not has_official_names(dict(state_dict=own, meta={}))
-    assert not has_official_names({'model': 5, 3: 4})
+    for checkpoint in (official, dict(model=official, iteration=1)):
+        with pytest.raises(UserError, match=r'^a\.pth has the names of the official repository: run tools/convert/off'):
+            refuse_official_names(checkpoint, 'a.pth')
+    for checkpoint in (own, dict(state_dict=own, meta={}), {'model': 5, 3: 4}):
+        refuse_official_names(checkpoint, 'a.pth')

@@ -41,7 +41,7 @@ def average_precision(truth: list[dict], found: list[Detections], images: int, c
     return evaluation.stats[0]
 
 
-@pytest.mark.parametrize('kind', ['onnx', 'openvino'])
+@pytest.mark.parametrize('kind', ['onnx', 'openvino', 'torchscript'])
 def test_equal_to_a_thousandth(export, tiny_detector, shared_dir, kind):
     images = read_images(shared_dir, 4)
     file = Detector(export(kind), threads=1)

@@ -69,6 +69,40 @@ def test_half_precision(export, tiny_detector, shared_dir, kind):
     assert {output.dtype for output in file.run(*file.prepare(images)[:2])} == {np.dtype('f4'), np.dtype('i8')}
 
 
+def test_half_precision_is_inside_the_onnx_file(export):
+    path = export('onnx', half=True)
+    onnx = pytest.importorskip('onnx')
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    weights = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    types = weights | {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    convolutions = [node for node in model.graph.node if node.op_type == 'Conv']
+    assert len(convolutions) > 20
+    assert {types[name] for node in convolutions for name in (*node.input, *node.output)} == {half}
+    # Weights of the proposals, which are boxes, and constants of the box arithmetic stay.
+    numbers = dict.fromkeys((half, single), 0)
+    for tensor in model.graph.initializer:
+        if tensor.data_type in numbers:
+            numbers[tensor.data_type] += int(np.prod(tensor.dims))
+    assert numbers[half] > 50 * numbers[single]
+
+
+def test_half_precision_is_inside_the_other_files(export):
+    openvino = pytest.importorskip('openvino', reason='pip install -r requirements/deploy.txt')
+    model = openvino.Core().read_model(export('openvino', half=True))
+    sizes = {}
+    for node in model.get_ops():
+        if node.get_type_name() == 'Constant' and node.get_element_type().is_real():
+            name = node.get_element_type().get_type_name()
+            sizes[name] = sizes.get(name, 0) + int(np.prod(list(node.get_output_shape(0))))
+    assert sizes['f16'] > 50 * sizes.get('f32', 0)
+    graph = torch.jit.load(export('torchscript', half=True)).graph
+    constants = [node.output().toIValue() for node in graph.nodes() if node.kind() == 'prim::Constant']
+    weights = [value for value in constants if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    half = sum(value.numel() for value in weights if value.dtype == torch.float16)
+    assert half > 50 * sum(value.numel() for value in weights if value.dtype != torch.float16)
+
+
 def test_onnx_is_standard_and_says_what_it_is(export, tiny_recipe):
     path = export('onnx')
     onnx = pytest.importorskip('onnx')

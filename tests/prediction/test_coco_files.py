@@ -54,6 +54,9 @@ def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match='cannot write --json'):
         CocoFiles(tmp_path / 'file/a.json', CocoIds(CLASSES))
+    (tmp_path / 'folder.json').mkdir()
+    with pytest.raises(UserError, match=r'--json .*folder\.json is a folder: give a file'):
+        CocoFiles(tmp_path / 'folder.json', CocoIds(CLASSES))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The loop: batches, filters, memory, and what happens when something goes wrong."""
 
 import gc
+import signal
 import weakref
 
 import cv2
@@ -106,6 +107,34 @@ def test_ctrl_c_ends_in_good_order(sources):
     sink = Stopping()
     assert predict_all(BlobDetector(), sources, [sink], 0.3) == (2, 3, 1, True)
     assert sink.closed == 1
+
+
+@pytest.mark.parametrize(('presses', 'images'), [(1, 3), (2, 1)])
+def test_ctrl_c_breaks_nothing_off(sources, presses, images):
+    """What is being written, and the batch of it, is finished first; pressed again, it interrupts at once."""
+
+    class Pressing(Collect):
+        def add(self, frame, detections) -> None:
+            if len(self.found) == 1:
+                for _ in range(presses):
+                    signal.raise_signal(signal.SIGINT)
+            super().add(frame, detections)
+
+    sink = Pressing()
+    summary = predict_all(BlobDetector(), sources, [sink, other := Collect()], 0.3, batch_size=3)
+    assert (summary.images, summary.was_stopped) == (images, True)
+    assert len(sink.found) == len(other.found) == images and sink.closed == other.closed == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_boxes_of_a_model_that_diverged(sources):
+    class Diverged(BlobDetector):
+        def _find(self, image):
+            return detections((1, 1, 9, 9, 0.9, 1), (float('nan'), 2, 9, 9, 0.8, 0), (3, 3, float('inf'), 9, 0.7, 1))
+
+    sink = Collect()
+    predict_all(Diverged(), sources[:1], [sink], 0.0)
+    assert sink.found[0][2] == [[1, 1, 9, 9]]
 
 
 def test_files_are_finished_when_something_breaks(sources):

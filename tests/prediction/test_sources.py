@@ -77,6 +77,12 @@ def test_webcams_and_videos():
     assert [source.name.as_posix() for source in sources] == ['webcam-0', 'shots/clip.mp4', 'odd']
 
 
+def test_a_folder_whose_name_is_a_number(folder):
+    (folder / '2024').mkdir()
+    (folder / '2024/a.jpg').touch()
+    assert names(['2024']) == ['a.jpg']
+
+
 def test_pictures_of_an_earlier_run_are_passed_over(folder):
     (folder / 'shots/out').mkdir()
     (folder / 'shots/out/b.jpg').touch()

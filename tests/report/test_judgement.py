@@ -29,6 +29,14 @@ def test_right_half_right_and_wrong():
     assert judgement.precision(0.85)[:, DOG].max() == 0
 
 
+def test_a_class_with_nothing_but_a_crowd_has_no_ap():
+    truth = make_truth([(CAT, 0, 0, 50, 50), (DOG, 100, 0, 50, 50), (DOG, 0, 100, 50, 50)], crowds=((0, 1), (0, 2)))
+    for found in (make_found([(CAT, 0.9, 0, 0, 50, 50)]), make_found([])):
+        judgement = judge(truth, found, CLASSES)
+        assert judgement.objects_by_class().tolist() == [1, 0, 0]
+        assert np.isnan(judgement.ap_by_class()).tolist() == [False, True, True]
+
+
 def test_equals_the_validation(dataset):
     """AP of the report is what the CocoMetric logs."""
     truth = read_truth(dataset, range(3))

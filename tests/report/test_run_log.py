@@ -19,6 +19,15 @@ def test_one_training(run: Path):
     assert log.loss_kinds() == {kind: [f's0.{kind}', f's1.{kind}'] for kind in ('loss_cls', 'loss_bbox', 'loss_iou')}
 
 
+def test_a_line_that_was_cut_off(run: Path):
+    """The run was killed while it wrote."""
+    log = next(run.glob('*/vis_data/scalars.json'))
+    log.write_text(log.read_text()[:-20])
+    found = read_run_log(run)
+    assert [entry['step'] for entry in found.training] == list(range(1, 21))
+    assert found.metric_curve('coco/bbox_mAP') == ([1], [0.25])
+
+
 def test_resumed_training_replaces_what_it_repeats(tmp_path: Path):
     write_log(
         tmp_path,

@@ -114,7 +114,8 @@ def test_without_a_checkpoint(run: Path):
     write_report(run)
     page = page_of(run)
     assert pictures_of(run) == figures_of(page) == FROM_THE_LOG
-    assert 'There is no checkpoint to look at: what follows is from the log alone.' in page.texts
+    note = 'No last_checkpoint leads to weights: what follows is from the log alone. --checkpoint FILE names some.'
+    assert note in page.texts
 
 
 def test_without_a_log(run: Path):

@@ -1,15 +1,22 @@
 """A Sparse R-CNN that trains in seconds, and tools run as a user runs them."""
 
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import init_default_scope
 
 from tests.tools.ablate_examples import FakeTools, write_tables
 
@@ -81,6 +88,46 @@ def run_tool(repo_dir, tool_environment) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope='session')
+def run_here(repo_dir) -> Callable[..., None]:
+    """``run_here(name, *arguments)`` runs tools/NAME in this process: a new one takes seconds to start."""
+
+    @cache
+    def load(name: str) -> ModuleType:
+        path = repo_dir / 'tools' / name
+        spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def run(name: str, *arguments: object) -> None:
+        # mmengine would go on in the logs of the run before.
+        for kind in (MMLogger, MessageHub, DetLocalVisualizer):
+            kind._instance_dict.clear()
+        load(name).main([str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def random_detector(tiny_config, tmp_path_factory) -> tuple[Path, Path]:
+    """The tiny config and a checkpoint of random weights whose scores lie on both sides of a half."""
+    cfg = Config.fromfile(tiny_config)
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    with torch.no_grad():
+        boxes = model.rpn_head.init_proposal_bboxes.weight
+        boxes.copy_(torch.cat([torch.rand(len(boxes), 2), 0.1 + 0.4 * torch.rand(len(boxes), 2)], dim=1))
+        for stage in model.roi_head.bbox_head:
+            stage.fc_cls.bias.normal_(-3, 1)
+    path = tmp_path_factory.mktemp('detector') / 'random.pth'
+    classes = cfg.test_dataloader.dataset.metainfo.classes
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple(classes)))), path)
+    return tiny_config, path
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """tools/analysis/analyze_errors.py from weights and from a file of detections."""
 
-import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,12 +15,8 @@ KINDS = ['class', 'location', 'both', 'duplicate', 'background', 'missed']
 
 
 @pytest.fixture(scope='module')
-def tool(repo_dir: Path):
-    """``tool(argument, …)`` runs it in this process."""
-    spec = importlib.util.spec_from_file_location('analyze_errors', repo_dir / 'tools/analysis/analyze_errors.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *arguments: module.main([str(argument) for argument in arguments])
+def tool(run_here):
+    return partial(run_here, 'analysis/analyze_errors.py')
 
 
 @pytest.fixture
@@ -53,12 +49,10 @@ def test_file_of_detections(tool, config, tmp_path: Path, capsys):
     assert cv2.imread(str(tmp_path / 'errors/errors.png')).shape[1] == 860
 
 
-def test_weights_and_their_file(run_tool, tool, tiny_config, tmp_path: Path):
+def test_weights_and_their_file(run_tool, run_here, tool, random_detector, tmp_path: Path):
     """What test.py --out wrote gives the same as the weights."""
-    result = run_tool('train.py', tiny_config, cwd=tmp_path)
-    weights = tmp_path / 'work_dirs/tiny/epoch_1.pth'
-    assert weights.is_file(), result.stdout
-    assert run_tool('test.py', tiny_config, weights, '--out', 'found.json', cwd=tmp_path).returncode == 0
+    tiny_config, weights = random_detector
+    run_here('test.py', tiny_config, weights, '--out', tmp_path / 'found.json', '--work-dir', tmp_path / 'tested')
     result = run_tool('analysis/analyze_errors.py', tiny_config, weights, '--score-thr', 0.02, cwd=tmp_path)
     assert result.returncode == 0, result.stdout
     tool(tiny_config, '--detections', tmp_path / 'found.json', '--score-thr', 0.02, '--out', tmp_path / 'again')

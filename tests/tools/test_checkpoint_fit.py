@@ -42,17 +42,25 @@ def zoo(tmp_path_factory, tiny_config) -> tuple:
     return folder / 'theirs.py', folder / 'zoo.pth'
 
 
-def last_line(result) -> str:
-    assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout
-    return result.stdout.splitlines()[-1]
+@pytest.fixture
+def refused(run_here, tmp_path, monkeypatch):
+    """``refused(*arguments)``: the sentence in which tools/test.py ends, run in ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            run_here('test.py', *arguments)
+        assert '\n' not in stop.value.code
+        return stop.value.code
+
+    return run
 
 
-def test_zoo_checkpoint_needs_no_conversion(zoo, tiny_config, run_tool, tmp_path):
+def test_zoo_checkpoint_needs_no_conversion(zoo, tiny_config, run_here, tmp_path):
     """Ours finds what mmdet's own model finds with it."""
     found = []
     for config in (zoo[0], tiny_config):
-        result = run_tool('test.py', config, zoo[1], '--out', 'found.json', cwd=tmp_path)
-        assert result.returncode == 0, result.stdout
+        run_here('test.py', config, zoo[1], '--out', tmp_path / 'found.json', '--work-dir', tmp_path / 'tested')
         detections = json.loads((tmp_path / 'found.json').read_text())
         found.append(sorted(detections, key=lambda one: (one['image_id'], -one['score'])))
     theirs, ours = found
@@ -63,16 +71,16 @@ def test_zoo_checkpoint_needs_no_conversion(zoo, tiny_config, run_tool, tmp_path
         assert one['bbox'] == pytest.approx(other['bbox'], abs=0.05)
 
 
-def test_other_sizes_are_refused_with_what_to_set(zoo, tiny_config, run_tool, tmp_path):
+def test_other_sizes_are_refused_with_what_to_set(zoo, tiny_config, refused, tmp_path):
     options = ['model.roi_head.num_stages=3', 'model.rpn_head.num_proposals=30', 'model.test_cfg.num_stages=1']
-    line = last_line(run_tool('test.py', tiny_config, zoo[1], '--cfg-options', *options, cwd=tmp_path))
+    line = refused(tiny_config, zoo[1], '--cfg-options', *options)
     assert line.startswith(f'error: {zoo[1]} does not fit the config; ')
     assert 'rpn_head.init_proposal_bboxes.weight is 40×4 in the file and 30×4 in the model; ' in line
     wishes = 'set model.roi_head.num_stages to 2 and model.rpn_head.num_proposals to 40, or give a checkpoint'
     assert wishes in line
 
 
-def test_another_detector_is_refused(tiny_config, run_tool, tmp_path):
+def test_another_detector_is_refused(tiny_config, refused, tmp_path):
     """By a config of ours, and by one that lacks our hook."""
     heads = dict(type='RPNHead', in_channels=32, feat_channels=16)
     cfg = Config.fromfile(tiny_config)
@@ -83,32 +91,32 @@ def test_another_detector_is_refused(tiny_config, run_tool, tmp_path):
     cfg.dump(tmp_path / 'no_hook.py')
     shared = sum(not name.endswith('num_batches_tracked') for name in backbone)
     for config in (tiny_config, 'no_hook.py'):
-        line = last_line(run_tool('test.py', config, 'rpn.pth', cwd=tmp_path))
+        line = refused(config, 'rpn.pth')
         assert f'rpn.pth does not fit the config; {shared} of ' in line
         assert 'neck.lateral_convs.0.conv.weight (32×8×1×1) is not in the file; ' in line
         assert line.endswith(': give the config that it was trained with')
 
 
-def test_official_checkpoint_is_sent_to_the_converter(tiny_config, run_tool, tmp_path):
+def test_official_checkpoint_is_sent_to_the_converter(tiny_config, refused, tmp_path):
     torch.save(dict(model={'init_proposal_boxes.weight': torch.zeros(40, 4)}), tmp_path / 'official.pth')
-    line = last_line(run_tool('test.py', tiny_config, 'official.pth', cwd=tmp_path))
+    line = refused(tiny_config, 'official.pth')
     assert line.startswith('error: official.pth has the names of the official repository: run tools/convert/official_')
 
 
-def test_file_that_is_no_checkpoint(tiny_config, run_tool, tmp_path):
+def test_file_that_is_no_checkpoint(tiny_config, refused, tmp_path):
     (tmp_path / 'page.pth').write_text('<html>not found</html>')
-    line = last_line(run_tool('test.py', tiny_config, 'page.pth', cwd=tmp_path))
+    line = refused(tiny_config, 'page.pth')
     assert line.startswith('error: page.pth is no file of torch.save, or was cut off: the second argument must name')
 
 
-def test_training_goes_on_from_another_number_of_stages(zoo, tiny_config, run_tool, tmp_path):
+def test_training_goes_on_from_another_number_of_stages(zoo, tiny_config, run_here, tmp_path):
     """What fits is taken, and the log says what does not."""
     options = ['model.roi_head.num_stages=3', f'load_from={zoo[1]}', 'train_dataloader.dataset.indices=2']
     options += ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.optimizer.lr=0']
     options += ['optim_wrapper.optimizer.weight_decay=0']
-    result = run_tool('train.py', tiny_config, '--work-dir', 'run', '--cfg-options', *options, cwd=tmp_path)
-    assert result.returncode == 0, result.stdout
-    (line,) = [line for line in result.stdout.splitlines() if 'fits the config in part' in line]
+    run_here('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    (line,) = [line for line in log.read_text().splitlines() if 'fits the config in part' in line]
     assert 'roi_head.bbox_head.2.attention.attn.in_proj_weight (96×32) is not in the file' in line
     assert line.endswith('The rest keeps its fresh initialisation.')
     state = torch.load(tmp_path / 'run/epoch_1.pth', map_location='cpu', weights_only=False)['state_dict']

@@ -47,11 +47,14 @@ def as_told(printed: str, repo_dir, golden: dict):
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.pkl'])
-def test_detections_of_the_official_implementation(suffix, sources, golden, repo_dir, run_tool, tmp_path):
-    result = run_tool(TO_OURS, sources[suffix], 'new/ours.pth', cwd=tmp_path)
-    assert result.returncode == 0, result.stdout
-    assert 'Wrote new/ours.pth: ResNet-50, 12 proposals, 3 stages, 5 classes.' in result.stdout
-    model, out = as_told(result.stdout, repo_dir, golden)
+def test_detections_of_the_official_implementation(
+    suffix, sources, golden, repo_dir, run_here, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    run_here(TO_OURS, sources[suffix], 'new/ours.pth')
+    printed = capsys.readouterr().out
+    assert 'Wrote new/ours.pth: ResNet-50, 12 proposals, 3 stages, 5 classes.' in printed
+    model, out = as_told(printed, repo_dir, golden)
     saved = torch.load(tmp_path / out, weights_only=True)
     missing, unexpected = model.load_state_dict(saved['state_dict'], strict=False)
     assert not unexpected and all(name.endswith('num_batches_tracked') for name in missing)
@@ -64,13 +67,14 @@ def test_detections_of_the_official_implementation(suffix, sources, golden, repo
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.pkl'])
-def test_there_and_back(suffix, sources, golden, run_tool, tmp_path):
+def test_there_and_back(suffix, sources, golden, run_here, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     for tool, source, out in ((TO_OURS, sources['.pth'], 'ours.pth'), (TO_OFFICIAL, 'ours.pth', f'back{suffix}')):
-        result = run_tool(tool, source, out, cwd=tmp_path)
-        assert result.returncode == 0, result.stdout
+        run_here(tool, source, out)
     config = 'projects/SparseRCNN/configs/sparsercnn.res50.100pro.3x.yaml'
-    assert f'Config: {config}\n' in result.stdout
-    settings = re.search(r'MODEL\.WEIGHTS back\S+ (.*)', result.stdout)[1].split()
+    printed = capsys.readouterr().out
+    assert f'Config: {config}\n' in printed
+    settings = re.search(r'MODEL\.WEIGHTS back\S+ (.*)', printed)[1].split()
     assert dict(zip(settings[::2], settings[1::2], strict=True)) == {
         'MODEL.RESNETS.STEM_OUT_CHANNELS': '8',
         'MODEL.RESNETS.RES2_OUT_CHANNELS': '32',
@@ -95,5 +99,18 @@ def test_one_sentence_and_no_file(tool, run_tool, tmp_path):
     torch.save(dict(model={'some.weight': torch.zeros(2)}), tmp_path / 'other.pth')
     result = run_tool(tool, 'other.pth', 'out.pth', cwd=tmp_path)
     assert result.returncode == 1 and 'Traceback' not in result.stdout
-    assert re.fullmatch(r'error: other\.pth .* knows not some\.weight; give .*', result.stdout.splitlines()[-1])
+    assert re.fullmatch(r'error: other\.pth .* strange are some\.weight; give .*', result.stdout.splitlines()[-1])
     assert [path.name for path in tmp_path.iterdir()] == ['other.pth']
+
+
+@pytest.mark.parametrize('tool', [TO_OURS, TO_OFFICIAL])
+def test_a_folder_that_cannot_be_made(tool, shared_dir, run_here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = shared_dir / 'golden/official_tiny.pth'
+    if tool == TO_OFFICIAL:
+        run_here(TO_OURS, source, source := tmp_path / 'ours.pth')
+    (tmp_path / 'file').touch()
+    with pytest.raises(
+        SystemExit, match=r'cannot make the folder file \(File exists\): name another one as that of the'
+    ):
+        run_here(tool, source, 'file/out.pth')

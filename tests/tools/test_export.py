@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -31,13 +32,17 @@ def checkpoint(tiny_config: Path, tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope='module')
-def export_tool(repo_dir: Path) -> ModuleType:
-    """The tool in this process; a start of its own takes seconds."""
-    spec = importlib.util.spec_from_file_location('deploy_export', repo_dir / 'tools/deploy/export.py')
+def import_tool(path: Path) -> ModuleType:
+    """A tool in this process; a start of its own takes seconds."""
+    spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope='module')
+def export_tool(repo_dir: Path) -> ModuleType:
+    return import_tool(repo_dir / 'tools/deploy/export.py')
 
 
 @pytest.fixture(scope='module')
@@ -63,14 +68,16 @@ def test_onnx_is_written_and_checked(tiny_config, checkpoint, photograph, run_to
     assert len(detector.detect(read_images(shared_dir), score_thr=0)) == 3
 
 
-def test_torchscript_of_another_size_beside_the_checkpoint(tiny_config, checkpoint, photograph, run_tool, tmp_path):
-    options = ['--format', 'torchscript', '--fp16', '--check', photograph]
+def test_torchscript_of_another_size_beside_the_checkpoint(
+    tiny_config, checkpoint, photograph, export_tool, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    options = ['--format', 'torchscript', '--fp16', '--check', str(photograph)]
     options += ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(128,128)']
-    result = run_tool('deploy/export.py', tiny_config, checkpoint, *options, cwd=tmp_path)
-    assert result.returncode == 0, result.stdout
+    export_tool.main([str(tiny_config), str(checkpoint), *options])
     detector = Detector(checkpoint.with_suffix('.torchscript'))
     assert detector.metadata['size'] == [128, 128] and detector.metadata['precision'] == 'float16'
-    assert 'takes one image of 128 × 128' in result.stdout
+    assert 'takes one image of 128 × 128' in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
@@ -95,11 +102,55 @@ def test_mistakes_end_in_one_sentence(tiny_config, checkpoint, export_tool, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_another_detector_is_refused(checkpoint, export_tool, tmp_path):
+def test_a_file_that_cannot_be_written_is_named_first(tiny_config, checkpoint, export_tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    taken = tmp_path / 'taken.torchscript'
+    taken.mkdir()
+    options = ['--format', 'torchscript', '--out', taken.name]
+    with pytest.raises(SystemExit, match=r'^error: taken\.torchscript cannot be written: name another file as --out$'):
+        export_tool.main([str(tiny_config), str(checkpoint), *options])
+
+    def full(*_: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setitem(export_tool.WRITERS, 'torchscript', full)
+    options[-1] = 'model.torchscript'
+    sentence = r'^error: model\.torchscript cannot be written \(No space left on device\): name another file as --out$'
+    with pytest.raises(SystemExit, match=sentence):
+        export_tool.main([str(tiny_config), str(checkpoint), *options])
+
+
+@pytest.mark.parametrize(
+    ('options', 'package'),
+    [
+        ([], 'onnx'),
+        ([], 'onnxscript'),
+        (['--check', 'photo.jpg'], 'onnxruntime'),
+        (['--format', 'openvino'], 'openvino'),
+    ],
+)
+def test_packages_that_are_missing_are_named(tiny_config, checkpoint, export_tool, monkeypatch, options, package):
+    for name in ('onnx', 'onnxscript', 'onnxruntime', 'openvino'):
+        monkeypatch.setitem(sys.modules, name, None if name == package else ModuleType(name))
+    with pytest.raises(SystemExit) as stop:
+        export_tool.main([str(tiny_config), str(checkpoint), *options])
+    assert re.fullmatch(rf'error: .*\b{package}\b.*: pip install -r requirements/deploy\.txt', str(stop.value))
+
+
+def test_another_format_is_refused(tiny_config, checkpoint, export_tool, capsys):
+    with pytest.raises(SystemExit):
+        export_tool.main([str(tiny_config), str(checkpoint), '--format', 'tensorrt'])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert 'argument --format: invalid choice' in line
+    assert all(name in line for name in ('tensorrt', 'onnx', 'openvino', 'torchscript'))
+
+
+@pytest.mark.parametrize('options', [[], ['--stages', '1']])
+def test_another_detector_is_refused(checkpoint, export_tool, tmp_path, options):
     config = tmp_path / 'other.py'
     config.write_text("default_scope = 'mmdet'\nmodel = dict(type='RPNHead')\n")
     with pytest.raises(SystemExit, match=r'is a RPNHead: export takes models of type sparse_rcnn_ext\.SparseRCNN'):
-        export_tool.main([str(config), str(checkpoint)])
+        export_tool.main([str(config), str(checkpoint), *options])
 
 
 def test_a_file_of_other_weights_fails_the_check(tiny_config, checkpoint, shared_dir, tmp_path):
@@ -131,12 +182,14 @@ def write_truth(detector: Detector, annotations: Path, images: Path, out: Path) 
     out.write_text(json.dumps(content))
 
 
-def test_an_exported_file_scores_as_the_checkpoint(tiny_config, checkpoint, run_tool, tmp_path, shared_dir):
+def test_an_exported_file_scores_as_the_checkpoint(
+    tiny_config, checkpoint, export_tool, run_tool, tmp_path, shared_dir
+):
     out, truth = tmp_path / 'tiny.torchscript', tmp_path / 'truth.json'
     # At this scale the three images stay as they are: a random network makes much of a level more or less.
     scale = 'test_dataloader.dataset.pipeline.1.scale=(640,640)'
-    options = ['--format', 'torchscript', '--dynamic', '--out', out, '--cfg-options', scale]
-    assert run_tool('deploy/export.py', tiny_config, checkpoint, *options, cwd=tmp_path).returncode == 0
+    options = ['--format', 'torchscript', '--dynamic', '--out', str(out), '--cfg-options', scale]
+    export_tool.main([str(tiny_config), str(checkpoint), *options])
     data = shared_dir / 'data/coco_mini'
     write_truth(Detector(out), data / 'annotations/instances_val2017.json', data / 'val2017', truth)
 
@@ -154,7 +207,14 @@ def test_an_exported_file_scores_as_the_checkpoint(tiny_config, checkpoint, run_
     )
 
 
-def test_files_that_cannot_be_scored_end_in_one_sentence(tiny_config, checkpoint, run_tool, tmp_path):
-    result = run_tool('deploy/evaluate.py', tiny_config, checkpoint, cwd=tmp_path)
-    assert result.returncode == 1
-    assert f'error: {checkpoint} ends in none of .onnx' in result.stdout and 'Traceback' not in result.stdout
+def test_files_that_cannot_be_scored_end_in_one_sentence(tiny_config, checkpoint, repo_dir, tmp_path):
+    evaluate = import_tool(repo_dir / 'tools/deploy/evaluate.py')
+    (tmp_path / 'broken.torchscript').write_text('no network')
+    for file, sentence in (
+        (checkpoint, f'error: {checkpoint} ends in none of .onnx'),
+        (tmp_path / 'none.onnx', f'error: no file {tmp_path}/none.onnx'),
+        (tmp_path / 'broken.torchscript', f'error: {tmp_path}/broken.torchscript cannot be opened'),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            evaluate.main([str(tiny_config), str(file)])
+        assert str(stop.value).startswith(sentence) and '\n' not in str(stop.value)

@@ -1,46 +1,29 @@
 """tools/predict.py and test-time augmentation, run as a user runs them."""
 
-import importlib
 import json
 import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 from PIL import Image
 
+from sparse_rcnn_ext.ablation.run_logs import read_metrics
+from sparse_rcnn_ext.prediction import Predictor
 from tests.prediction.pictures import corners_picture, write_video
 
 SUMMARY = re.compile(r'(\d+) images, (\d+) detections with a score of at least ([\d.]+)')
 
 
 @pytest.fixture(scope='module')
-def detector(tiny_config, tmp_path_factory, mmdet_scope) -> tuple[Path, Path]:
-    """The tiny config and a checkpoint of random weights whose scores lie on both sides of a half."""
-    cfg = Config.fromfile(tiny_config)
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    with torch.no_grad():
-        boxes = model.rpn_head.init_proposal_bboxes.weight
-        boxes.copy_(torch.cat([torch.rand(len(boxes), 2), 0.1 + 0.4 * torch.rand(len(boxes), 2)], dim=1))
-        for stage in model.roi_head.bbox_head:
-            stage.fc_cls.bias.normal_(-3, 1)
-    path = tmp_path_factory.mktemp('detector') / 'random.pth'
-    classes = cfg.test_dataloader.dataset.metainfo.classes
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple(classes)))), path)
-    return tiny_config, path
+def detector(random_detector) -> tuple[Path, Path]:
+    return random_detector
 
 
 @pytest.fixture(scope='module')
@@ -65,12 +48,10 @@ def media(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def predict_here(detector, repo_dir, tmp_path, monkeypatch) -> Callable[..., None]:
-    """``predict_here(*arguments)`` runs the tool in this process, in ``tmp_path``: starting a new one takes seconds."""
-    monkeypatch.syspath_prepend(repo_dir / 'tools')
+def predict_here(detector, run_here, tmp_path, monkeypatch) -> Callable[..., None]:
+    """``predict_here(*arguments)`` runs the tool in this process, in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
-    tool = importlib.import_module('predict')
-    return lambda *arguments: tool.main([*map(str, detector), *map(str, arguments)])
+    return lambda *arguments: run_here('predict.py', *detector, *arguments)
 
 
 def test_a_folder_of_everything(detector, media, run_tool, tmp_path):
@@ -124,11 +105,10 @@ def test_scores_classes_and_stages(detector, media, predict_here, tmp_path):
 
 
 @pytest.mark.parametrize('extra', [[], ['--tta']])
-def test_detections_are_those_of_the_test(detector, run_tool, shared_dir, tmp_path, extra):
+def test_detections_are_those_of_the_test(detector, run_here, predict_here, shared_dir, tmp_path, extra):
     """Also with test-time augmentation; numbered as the annotation file numbers them, so that they can be scored."""
-    result = run_tool('test.py', *detector, '--out', 'tested.json', *extra, cwd=tmp_path)
-    assert result.returncode == 0, result.stdout
-    assert len(re.findall(r'^ Average (?:Precision|Recall)', result.stdout, re.MULTILINE)) == 12
+    run_here('test.py', *detector, '--out', 'tested.json', '--work-dir', tmp_path / 'tested', *extra)
+    assert {'coco/bbox_mAP', 'coco/bbox_mAP_l'} <= read_metrics(tmp_path / 'tested').keys()
     tested = json.loads((tmp_path / 'tested.json').read_text())
     annotations = shared_dir / 'data/coco_mini/annotations/instances_val2017.json'
     names = {image['id']: image['file_name'] for image in json.loads(annotations.read_text())['images']}
@@ -136,8 +116,7 @@ def test_detections_are_those_of_the_test(detector, run_tool, shared_dir, tmp_pa
     inputs = [folder / names[number] for number in dict.fromkeys(entry['image_id'] for entry in tested)]
     assert len(inputs) == 3
     options = ['--json', 'found.json', '--ids', annotations, '--score-thr', 0, *extra]
-    result = run_tool('predict.py', *detector, *inputs, *options, cwd=tmp_path)
-    assert result.returncode == 0, result.stdout
+    predict_here(*inputs, *options)
     found = json.loads((tmp_path / 'found.json').read_text())
     assert len(found) == len(tested) > 100
     for ours, theirs in zip(found, tested):
@@ -158,32 +137,26 @@ def test_slices(predict_here, tmp_path, capsys):
     assert counts[1] > 2 * counts[0]
 
 
-def test_ctrl_c_finishes_the_files(detector, media, repo_dir, tool_environment, tmp_path):
+def test_ctrl_c_finishes_the_files(media, predict_here, tmp_path, monkeypatch, capsys):
     """The way to stop a webcam."""
     frame = cv2.imread(str(media / 'plain.jpg'))
-    write_video(tmp_path / 'long.mp4', [frame] * 3000, 25)
-    command = [sys.executable, repo_dir / 'tools/predict.py', *detector, 'long.mp4', '--out', 'out', '--json', 'f.json']
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=tool_environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        # A shell lets what it starts in the background ignore the key.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    part = tmp_path / 'f.images.json.part'
-    # It is written to the disk in blocks.
-    while not (part.is_file() and part.stat().st_size):
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 0 and 'stopped before the end' in printed
-    images = len(json.loads((tmp_path / 'f.images.json').read_text())['images'])
-    assert 0 < images < 3000 and f'{images} images' in printed
-    assert cv2.VideoCapture(str(tmp_path / 'out/long.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == images
+    write_video(tmp_path / 'long.mp4', [frame] * 50, 25)
+    batches = []
+
+    def press(self, images):
+        batches.append(len(images))
+        if len(batches) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return predict(self, images)
+
+    predict = Predictor.predict
+    monkeypatch.setattr(Predictor, 'predict', press)
+    predict_here('long.mp4', '--out', 'out', '--json', 'f.json', '--batch-size', 4)
+    printed = capsys.readouterr().out
+    assert batches == [4, 4, 4] and '12 images' in printed and 'stopped before the end' in printed
+    assert len(json.loads((tmp_path / 'f.images.json').read_text())['images']) == 12
+    assert len(json.loads((tmp_path / 'f.json').read_text())) > 12
+    assert cv2.VideoCapture(str(tmp_path / 'out/long.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 12
 
 
 def test_nothing_that_can_be_read_is_a_failure(media, predict_here, capsys):
@@ -216,6 +189,8 @@ def test_the_python_of_the_docs(detector, media, repo_dir, tmp_path, monkeypatch
         ('--ids a.json', '--ids numbers what --json writes: give both'),
         ('--classes person unicorn', "--classes has 'unicorn', and the model knows person, "),
         ('--stages 3', 'model.test_cfg.num_stages is 3, and the model has 2 stages'),
+        ('--json .', '--json is .: give a file that ends in .json'),
+        ('--out a.png/below', 'cannot make the folder a.png/below (Not a directory): name another one as --out'),
         ('--out .', '--out . would overwrite a.png, an input: name another folder'),
         ('--cfg-options tta_views.ratios=[] --tta', 'tta_views.ratios is []'),
     ],

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -56,10 +57,14 @@ def test_everything_and_again(repo_dir: Path, run_tool, tmp_path: Path):
     assert len(TABLE_LINE.findall(end)) == 12
     assert re.search(r'AP (-?\d\.\d{3}) on the held-out images', end)[1] == TABLE_LINE.findall(end)[0][-5:]
     assert re.search(r'total +\d+ min \d\d s, \d\.\d GB', end)
-    pictures = end.split('Pictures:\n')[1].split('\n')[:2]
-    assert [line.strip() for line in pictures] == [f'my run/pictures/{name}.png' for name in ('detections', 'stages')]
-    for line in pictures:
-        assert cv2.imread(str(tmp_path / line.strip())).shape[1] > 500
+    to_see = [line.strip() for line in end.split('To look at:\n')[1].splitlines() if line]
+    assert to_see == ['my run/pictures/detections.png', 'my run/pictures/stages.png', 'my run/report.html']
+    for name in to_see[:2]:
+        assert cv2.imread(str(tmp_path / name)).shape[1] > 500
+    suggested = end.split('What to try next:\n')[1].split('\n\n')[0].splitlines()
+    paths = {word for line in suggested for word in shlex.split(line) if '/' in word and word != 'data/coco,'}
+    assert 'my run/epoch_1.pth' in paths and 'my data/val' in paths
+    assert [path for path in paths if not (tmp_path / path).exists()] == []
 
     kept = {
         path: path.stat().st_mtime_ns for path in [*(tmp_path / 'my run').glob('*.pth'), *tmp_path.glob('my data/*/*')]

@@ -2,8 +2,8 @@
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,23 +15,20 @@ TENSORBOARD = "visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dic
 
 
 @pytest.fixture(scope='module')
-def trained(run_tool, tiny_config: Path, tmp_path_factory) -> tuple[Path, str]:
-    """The folder of a training with the hook on, and its output."""
+def trained(run_here, tiny_config: Path, tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a training with the hook on, and its log."""
     folder = tmp_path_factory.mktemp('trained')
     config = folder / 'reported.py'
     settings = f'_base_ = {str(tiny_config)!r}\ndefault_hooks = dict(report=dict(enabled=True, max_images=2))\n'
     config.write_text(settings + TENSORBOARD * HAS_TENSORBOARD)
-    result = run_tool('train.py', config, cwd=folder)
-    assert result.returncode == 0, result.stdout
-    return folder / 'work_dirs/reported', result.stdout
+    run_here('train.py', config, '--work-dir', folder / 'run')
+    (log,) = (folder / 'run').glob('*/*.log')
+    return folder / 'run', log.read_text()
 
 
 @pytest.fixture(scope='module')
-def tool(repo_dir: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location('report_tool', repo_dir / 'tools/analysis/report.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(run_here):
+    return partial(run_here, 'analysis/report.py')
 
 
 def read_page(run: Path) -> Page:
@@ -54,7 +51,7 @@ def test_again(trained, tool, capsys):
     run, _ = trained
     first = facts_of(read_page(run))
     (run / 'report.html').unlink()
-    tool.main([str(run)])
+    tool(run)
     assert capsys.readouterr().out.splitlines()[-1] == f'Wrote {run}/report.html'
     # The detections of the validation, which the training's report took, are those of the checkpoint.
     assert facts_of(read_page(run)) == first
@@ -63,7 +60,7 @@ def test_again(trained, tool, capsys):
 
 def test_options(trained, tool):
     run, _ = trained
-    tool.main([str(run), '--images', '1', '--score-thr', '0.9', '--checkpoint', str(run / 'epoch_1.pth')])
+    tool(run, '--images', 1, '--score-thr', 0.9, '--checkpoint', run / 'epoch_1.pth')
     page = read_page(run)
     assert 'Measured with epoch_1.pth on the val set: 1 of 3,' in ' '.join(page.texts)
     assert any(text.startswith('Detections of at least 0.9, IoU ≥ 0.5') for text in page.texts)
@@ -80,13 +77,13 @@ def test_options(trained, tool):
 )
 def test_user_errors_are_one_sentence(trained, tool, arguments, sentence):
     with pytest.raises(SystemExit) as stopped:
-        tool.main([str(trained[0]), *arguments])
+        tool(trained[0], *arguments)
     assert sentence in stopped.value.code and '\n' not in stopped.value.code
 
 
 def test_no_run(tool, tmp_path: Path):
     with pytest.raises(SystemExit, match='is no folder of a run'):
-        tool.main([str(tmp_path)])
+        tool(tmp_path)
 
 
 def test_one_of_two_processes_writes(run_tool, tiny_config, tmp_path: Path):

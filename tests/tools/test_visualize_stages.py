@@ -1,6 +1,6 @@
 """tools/analysis/visualize_stages.py on given images."""
 
-import importlib.util
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,12 +14,8 @@ __all__ = ['checkpoint', 'known_proposals', 'mmdet_scope_of_session', 'picture_c
 
 
 @pytest.fixture(scope='module')
-def tool(repo_dir: Path):
-    """``tool(argument, …)`` runs it in this process."""
-    spec = importlib.util.spec_from_file_location('visualize_stages', repo_dir / 'tools/analysis/visualize_stages.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *arguments: module.main([str(argument) for argument in arguments])
+def tool(run_here):
+    return partial(run_here, 'analysis/visualize_stages.py')
 
 
 @pytest.fixture

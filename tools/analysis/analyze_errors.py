@@ -13,11 +13,13 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmdet.datasets import BaseDetDataset
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 
 from sparse_rcnn_ext.datasets.check.report import format_table
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.report.error_chart import draw_errors
 from sparse_rcnn_ext.report.error_split import ErrorSplit, split_errors
@@ -37,13 +39,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, metavar='S', help='least score of counted detections (default: 0.3)'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that override the config'
-    )
+    add_cfg_options(parser, 'test_dataloader.batch_size=4')
     return parser.parse_args(argv)
 
 
-def detect(cfg: Config, phase: str, dataset: BaseDetDataset, checkpoint: str, score_thr: float) -> list[dict]:
+def detect(cfg: Config, phase: str, dataset: BaseDataset, checkpoint: str, score_thr: float) -> list[dict]:
     """The detections of a checkpoint in all images."""
     loader = cfg[f'{phase}_dataloader']
     predictions = predict_stages(
@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
         if (args.checkpoint is None) == (args.detections is None):
             raise UserError('give either a checkpoint or --detections')
         cfg = load_config(args.config, args.cfg_options, None)
+        out = args.out or Path(cfg.work_dir, 'errors')
         if args.checkpoint:
             check_checkpoint(args.checkpoint, 'the second argument')
         built = build_dataset(cfg, ('test', 'val'))
@@ -89,10 +90,9 @@ def main(argv: list[str] | None = None) -> None:
         truth = read_truth(dataset, range(len(dataset)))
         judgement = judge(truth, found, dataset.metainfo['classes'])
         if not judgement.objects_by_class().any():
-            raise UserError(f'the {phase} set of {args.config} has no object: errors are those on a data set with some')
+            raise UserError(f'the {phase} set of {args.config} has no object: give one with some')
         split = split_errors(truth, judgement.found, args.score_thr)
-    out = args.out or Path(cfg.work_dir, 'errors')
-    out.mkdir(parents=True, exist_ok=True)
+        make_folder(out, '--out')
     facts = split._asdict() | dict(kinds=[kind._asdict() for kind in split.kinds])
     (out / 'errors.json').write_text(json.dumps(facts, indent=1) + '\n')
     draw_errors(split, out)

@@ -9,10 +9,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from mmdet.registry import DATASETS
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import load_config
@@ -30,13 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--side', type=int, default=480, metavar='N', help='pixels of a panel (default: 480)')
     parser.add_argument('--seed', type=int, default=0, help='of the choice of images and of their augmentation')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as train_dataloader.dataset.indices=8',
-    )
+    add_cfg_options(parser, 'train_dataloader.dataset.indices=8')
     return parser.parse_args(argv)
 
 

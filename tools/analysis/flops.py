@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -27,6 +27,7 @@ from sparse_rcnn_ext.analysis import (
     measure_latency,
     padded_size,
 )
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.models import SparseRCNN
@@ -44,13 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--latency', action='store_true', help='measure the time for one image on this machine too')
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as model.rpn_head.num_proposals=300',
-    )
+    add_cfg_options(parser, 'model.rpn_head.num_proposals=300')
     args = parser.parse_args(argv)
     if args.shape and min(args.shape) < 1:
         parser.error('--shape must be at least 1 1')

@@ -7,8 +7,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmengine.config import DictAction
-
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.report import write_report
 
@@ -23,13 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, metavar='S', help='least score of detections that count (default: 0.3)'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help="settings that override the run's config, such as val_dataloader.dataset.data_root=data/mine",
-    )
+    add_cfg_options(parser, 'val_dataloader.dataset.data_root=data/mine', "settings that override the run's config")
     return parser.parse_args(argv)
 
 

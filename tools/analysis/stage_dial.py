@@ -7,18 +7,21 @@ tools/test.py --stages. This measures what that costs in AP and saves in time, f
 import argparse
 import json
 import sys
+from math import isnan
 from pathlib import Path
 
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
 from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
 from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
@@ -28,18 +31,11 @@ NAME = 'stage_dial'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    add_model(parser)
     parser.add_argument('--out', type=Path, metavar='FOLDER', help=f'for {NAME}.md, {NAME}.json and {NAME}.png')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of the latency (default: 20)')
     parser.add_argument('--threads', type=int, metavar='N', help="of torch on the CPU (default: torch's choice)")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as test_dataloader.batch_size=4',
-    )
+    add_cfg_options(parser, 'test_dataloader.batch_size=4')
     args = parser.parse_args(argv)
     for name, value in (('--rounds', args.rounds), ('--threads', args.threads)):
         if value is not None and value < 1:
@@ -62,6 +58,8 @@ def measure(cfg: Config, checkpoint: str, rounds: int) -> tuple[list[DialRow], d
         raise UserError(f'{cfg.filename} is a {cfg.model.type}: only a sparse_rcnn_ext.SparseRCNN can stop early')
     loader = cfg[f'{phase}_dataloader']
     precisions = measure_precisions(model, dataset, loader.get('batch_size') or 1, loader.get('num_workers', 0))
+    if isnan(precisions[0]['AP']):
+        raise UserError(f'the {phase} set of {cfg.filename} has no object: give one with some')
     seconds = measure_latencies(model, dataset, rounds)
     rows = [DialRow(number, *found) for number, found in enumerate(zip(precisions, seconds, strict=True), start=1)]
     height, width = dataset[0]['data_samples'].img_shape[:2]
@@ -78,11 +76,12 @@ def main(argv: list[str] | None = None) -> None:
         check_checkpoint(args.checkpoint, 'the second argument')
         if args.threads is not None:
             torch.set_num_threads(args.threads)
+        if args.out:
+            make_folder(args.out, '--out')
         rows, facts = measure(cfg, args.checkpoint, args.rounds)
     if args.out is None:
         print(write_markdown(rows, facts))
         return
-    args.out.mkdir(parents=True, exist_ok=True)
     report = write_markdown(rows, facts, f'{NAME}.png')
     print(report)
     (args.out / f'{NAME}.md').write_text(report)

@@ -11,10 +11,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.structures import InstanceData
 
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
@@ -33,9 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--score-thr', type=float, default=0.3, metavar='S', help='least score to follow (default: 0.3)'
     )
     parser.add_argument('--side', type=int, default=380, metavar='N', help='pixels of a panel (default: 380)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that override the config'
-    )
+    add_cfg_options(parser, 'model.test_cfg.num_stages=3')
     return parser.parse_args(argv)
 
 
@@ -58,7 +57,9 @@ def main(argv: list[str] | None = None) -> None:
         predictor = Predictor(cfg, args.checkpoint)
         if not isinstance(predictor.model, SparseRCNN):
             raise UserError(f'{args.config} is a {cfg.model.type}: stages are those of a sparse_rcnn_ext.SparseRCNN')
-        for path, out in zip(args.images, name_pictures(args.images, args.out or Path(cfg.work_dir, 'stages'))):
+        folder = args.out or Path(cfg.work_dir, 'stages')
+        make_folder(folder, '--out')
+        for path, out in zip(args.images, name_pictures(args.images, folder)):
             try:
                 image = read_image(path)
             except UnreadableError as error:
@@ -67,6 +68,8 @@ def main(argv: list[str] | None = None) -> None:
             batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
             image = np.ascontiguousarray(image[..., ::-1])
             trace = trace_stages(predictor.model, Example(image, InstanceData(), path.name, batch))
+            if not trace.boxes.isfinite().all():
+                raise UserError(f'{args.checkpoint} puts boxes nowhere in {path} (NaN): give one that did not diverge')
             draw_trace(trace, image, predictor.classes, out, score_thr=args.score_thr, panel_side=args.side)
             print(f'Wrote {out}')
 

@@ -13,10 +13,10 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.datasets.check import SPLITS, check_datasets, default_threads, draw_check, summarise, write_report
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import load_config
@@ -28,13 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--split', nargs='+', choices=SPLITS, default=SPLITS, help='which splits (default: all)')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='default: work_dirs/CONFIG_NAME/check')
     parser.add_argument('--threads', type=int, default=default_threads(), metavar='N', help='that read the images')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as train_dataloader.dataset.data_root=data/mine/',
-    )
+    add_cfg_options(parser, 'train_dataloader.dataset.data_root=data/mine/')
     args = parser.parse_args(argv)
     if args.threads < 1:
         parser.error('--threads must be at least 1')

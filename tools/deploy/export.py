@@ -5,6 +5,7 @@ it. `from sparse_rcnn_ext.export import Detector` runs it; docs/export.md says h
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -13,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
 from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
-from sparse_rcnn_ext.export.files import ENDINGS, WRITERS
+from sparse_rcnn_ext.export.files import ENDINGS, PACKAGES, RUNTIMES, WRITERS, require_packages
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime import Detector
@@ -29,28 +31,28 @@ from sparse_rcnn_ext.prediction import Predictor, UnreadableError, read_image
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or its address')
+    add_model(parser)
     parser.add_argument('--format', choices=WRITERS, default='onnx', help='default: onnx')
     parser.add_argument('--dynamic', action='store_true', help='any number of images of any size; else one of one size')
     parser.add_argument('--fp16', action='store_true', help='half the size; half precision where the hardware has it')
     parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
     parser.add_argument('--check', metavar='IMAGE', help='compare the file with the detector, and time both')
     parser.add_argument('--out', type=Path, metavar='FILE', help="default: the checkpoint's name with the new ending")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that override the config, such as "test_dataloader.dataset.pipeline.1.scale=(640,640)"',
-    )
+    add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
     return parser.parse_args(argv)
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The config with what the options ask for."""
+    """The config with what the options ask for.
+
+    Raises:
+        UserError: If it is none of a Sparse R-CNN of this repository, or an option or the checkpoint is wrong.
+    """
     cfg = load_config(args.config, args.cfg_options, None)
     check_checkpoint(args.checkpoint, 'the second argument')
+    kind = cfg.get('model', {}).get('type')
+    if kind != 'sparse_rcnn_ext.SparseRCNN':
+        raise UserError(f'{cfg.filename} is a {kind}: export takes models of type sparse_rcnn_ext.SparseRCNN')
     if args.stages is not None:
         most = cfg.model.roi_head.num_stages
         if not 1 <= args.stages <= most:
@@ -63,7 +65,7 @@ def choose_out(args: argparse.Namespace) -> Path:
     """Where the file goes.
 
     Raises:
-        UserError: If its ending is not that of the format, or there is no such folder.
+        UserError: If its ending is not that of the format, or it cannot be written.
     """
     ending = ENDINGS[args.format]
     out = args.out or Path(Path(args.checkpoint).stem + ending) if '://' in args.checkpoint else args.out
@@ -72,18 +74,9 @@ def choose_out(args: argparse.Namespace) -> Path:
         raise UserError(f'--out is {out}: a file of --format {args.format} ends in {ending}')
     if not out.parent.is_dir():
         raise UserError(f'--out is {out}, and there is no folder {out.parent}: make it first')
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise UserError(f'{out} cannot be written: name another file as --out')
     return out
-
-
-def load_detector(cfg: Config, checkpoint: str) -> Predictor:
-    """The detector on the CPU.
-
-    Raises:
-        UserError: If it is not a Sparse R-CNN of this repository, or the checkpoint does not fit.
-    """
-    if cfg.model.type != 'sparse_rcnn_ext.SparseRCNN':
-        raise UserError(f'{cfg.filename} is a {cfg.model.type}: export takes models of type sparse_rcnn_ext.SparseRCNN')
-    return Predictor(cfg, checkpoint, 'cpu')
 
 
 def describe_check(check: Check, tolerance: Tolerance) -> str:
@@ -130,16 +123,17 @@ def check_out(out: Path, predictor: Predictor, image: np.ndarray, tolerance: Tol
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        require_packages(PACKAGES[args.format] + (RUNTIMES[args.format] if args.check else ()))
         out = choose_out(args)
         image = read_check_image(args.check) if args.check else None
         cfg = read_config(args)
-        predictor = load_detector(cfg, args.checkpoint)
+        predictor = Predictor(cfg, args.checkpoint, 'cpu')
         model: SparseRCNN = predictor.model
         metadata = describe(cfg, model, predictor.classes, args.dynamic, args.fp16)
         try:
             WRITERS[args.format](DetectionGraph(model, metadata['pad_divisor'], args.fp16), metadata, out)
-        except ModuleNotFoundError as error:
-            raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
+        except OSError as error:
+            raise UserError(f'{out} cannot be written ({error.strerror}): name another file as --out') from error
         size = 'any number of images of any size' if args.dynamic else 'one image of {} × {}'.format(*metadata['size'])
         # OpenVINO's weights are in a file beside.
         written = [out, out.with_suffix('.bin')] if args.format == 'openvino' else [out]

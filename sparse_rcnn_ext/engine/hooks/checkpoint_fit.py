@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.state_fit import compare_states, has_official_names
+from sparse_rcnn_ext.engine.state_fit import compare_states, refuse_official_names
 from sparse_rcnn_ext.registry import HOOKS
 
 
@@ -36,11 +36,7 @@ class CheckpointFitHook(Hook):
             raise UserError(
                 f'{file} holds a {type(checkpoint).__name__} and no weights: give a checkpoint of tools/train.py'
             )
-        if has_official_names(checkpoint):
-            raise UserError(
-                f'{file} has the names of the official repository: '
-                'run tools/convert/official_to_mmdet.py on it, and give what that writes'
-            )
+        refuse_official_names(checkpoint, file)
         own, loaded = model.state_dict(), checkpoint.get('state_dict', checkpoint)
         # What mmengine strips too.
         keys = {key.removeprefix('module.'): key for key in loaded}

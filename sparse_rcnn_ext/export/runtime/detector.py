@@ -30,7 +30,8 @@ class Detector:
         threads: CPU threads to use; None leaves it to the runtime.
 
     Raises:
-        ValueError: If the file was not written by the tool.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is broken, or was not written by the tool.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:

@@ -26,14 +26,20 @@ def open_session(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file was not written by ``tools/deploy/export.py``.
+        ValueError: If the file is broken, or was not written by ``tools/deploy/export.py``.
     """
     openers = {'.onnx': _open_onnx, '.xml': _open_openvino, '.torchscript': _open_torchscript}
     if path.suffix not in openers:
         raise ValueError(f'{path} ends in none of {", ".join(openers)}: give a file of tools/deploy/export.py')
     if not path.is_file():
         raise FileNotFoundError(f'no file {path}')
-    run, metadata = openers[path.suffix](path, threads)
+    try:
+        run, metadata = openers[path.suffix](path, threads)
+    except ImportError:
+        raise
+    except Exception as error:  # each runtime has errors of its own for a file that is broken or none of its format
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f'{path} cannot be opened ({reason}): give a file of tools/deploy/export.py') from error
     if 'classes' not in metadata:
         raise ValueError(f'{path} has no metadata: give a file of tools/deploy/export.py')
     return run, metadata

@@ -12,6 +12,9 @@ from PIL import Image
 
 from sparse_rcnn_ext.export import Detector
 
+# A new environment and a download.
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import json, sys
 from importlib.util import find_spec

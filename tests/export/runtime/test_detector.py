@@ -50,10 +50,24 @@ def test_other_files_are_refused(export, tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(plain))
     with pytest.raises(ValueError, match='has no metadata'):
         Detector(plain)
+    (tmp_path / 'text.torchscript').write_text('no network')
+    with pytest.raises(ValueError, match=r'text\.torchscript cannot be opened \(.+\): give a file of') as error:
+        Detector(tmp_path / 'text.torchscript')
+    assert '\n' not in str(error.value)
     path = export('onnx')
+    (tmp_path / 'cut.onnx').write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r'cut\.onnx cannot be opened'):
+        Detector(tmp_path / 'cut.onnx')
     onnx = pytest.importorskip('onnx')
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / 'bare.onnx')
     with pytest.raises(ValueError, match='has no metadata'):
         Detector(tmp_path / 'bare.onnx')
+
+
+def test_a_file_without_its_weights_is_refused(export, tmp_path):
+    file = tmp_path / 'alone.xml'
+    file.write_bytes(export('openvino').read_bytes())
+    with pytest.raises(ValueError, match=r'alone\.xml cannot be opened'):
+        Detector(file)

@@ -1,0 +1,124 @@
+"""The page: what stands where."""
+
+from html import escape
+
+import gradio as gr
+
+from sparse_rcnn_ext.prediction import Predictor
+
+from .handlers import Handlers
+from .upload import FORMATS
+from .view import COLUMNS
+
+KEPT = 3600  # seconds that uploads, pictures and results are kept, at most
+
+
+def build_page(predictor: Predictor, handlers: Handlers, model_name: str, score_thr: float, limits: str) -> gr.Blocks:
+    """Lay the page out.
+
+    Args:
+        predictor: Of a Sparse R-CNN.
+        handlers: What happens when an image is dropped or a slider moved.
+        model_name: For the heading.
+        score_thr: Where the slider of the score stands at first.
+        limits: What the page takes, for people.
+    """
+    num_stages = predictor.model.num_test_stages
+    with gr.Blocks(title='Sparse R-CNN', analytics_enabled=False, delete_cache=(KEPT // 6, KEPT)) as page:
+        gr.HTML(_heading(predictor, model_name), elem_id='heading')
+        with gr.Row():
+            with gr.Column(scale=8, min_width=420):
+                picture = gr.Image(
+                    show_label=False,
+                    interactive=False,
+                    buttons=['fullscreen'],
+                    elem_id='picture',
+                )
+                caption = gr.HTML('<p>Drop an image, and see what the model finds in it.</p>', elem_id='caption')
+            with gr.Column(scale=5, min_width=360):
+                upload = gr.File(show_label=False, height=132, elem_id='upload')
+                note = gr.HTML(f'<p>{escape(limits)}</p>', elem_id='note')
+                stage = gr.Slider(
+                    0,
+                    num_stages,
+                    value=num_stages,
+                    step=1,
+                    label='Stage',
+                    info=f'from the learned proposals (0) to the detections ({num_stages})',
+                    buttons=[],
+                    elem_id='stage',
+                )
+                score = gr.Slider(
+                    0,
+                    1,
+                    value=score_thr,
+                    step=0.01,
+                    label='Score',
+                    info='the least of what counts as a detection',
+                    buttons=[],
+                    elem_id='score',
+                )
+                rest = gr.Checkbox(label='Outline all other boxes, too', container=False, elem_id='rest')
+                table = gr.Dataframe(
+                    headers=list(COLUMNS),
+                    datatype=['str', *['number'] * (len(COLUMNS) - 1)],
+                    column_count=len(COLUMNS),
+                    type='array',
+                    interactive=False,
+                    column_widths=['28%', '16%', *['14%'] * 4],
+                    max_height=290,
+                    label='Boxes, in pixels of the image',
+                    buttons=[],
+                    elem_id='table',
+                )
+                with gr.Row():
+                    results_file = gr.DownloadButton('Detections (JSON)', size='md', interactive=False, elem_id='json')
+                    picture_file = gr.DownloadButton('Picture (JPEG)', size='md', interactive=False, elem_id='jpeg')
+
+        session = gr.State(time_to_live=KEPT)
+        knobs = [stage, score, rest]
+        shown = [picture, caption, table, results_file, picture_file]
+        upload.upload(
+            handlers.upload,
+            [upload, *knobs],
+            # The upload field is emptied, ready for the next image.
+            [upload, note, session, *shown],
+            show_progress='minimal',
+            show_progress_on=picture,
+            api_visibility='private',
+        )
+        gr.on(
+            [knob.input for knob in knobs],
+            handlers.move,
+            [session, *knobs],
+            shown,
+            # Of the many steps of a moving slider only the newest matters.
+            trigger_mode='always_last',
+            show_progress='hidden',
+            api_visibility='private',
+        )
+    return page
+
+
+def describe_limits(max_megabytes: int, max_pixels: int) -> str:
+    """What the page takes, in one line."""
+    formats = f'{", ".join(FORMATS[:-1])} or {FORMATS[-1]}'.replace('WEBP', 'WebP')
+    sizes = f'up to {max_megabytes} MB and {max_pixels / 1e6:g} million pixels'
+    return f'{formats}, {sizes}. It stays on the machine that runs this page.'
+
+
+def _heading(predictor: Predictor, model_name: str) -> str:
+    model = predictor.model
+    facts = (
+        model_name,
+        _count(len(predictor.classes), 'class', 'classes'),
+        _count(model.rpn_head.num_proposals, 'learned proposal', 'learned proposals'),
+        _count(model.num_test_stages, 'stage', 'stages'),
+        str(next(model.parameters()).device),
+    )
+    spans = ''.join(f'<span>{escape(fact)}</span>' for fact in facts)
+    return f'<h1>Sparse R-CNN</h1><p>{spans}</p>'
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f'{number} {one if number == 1 else many}'

@@ -1,0 +1,71 @@
+"""Documented commands that another test runs, because they take long here or need what this folder has not."""
+
+import ast
+from pathlib import Path
+
+TABLES = ['components', 'reuse', 'interaction', 'boxes', 'stages', 'attention', 'position', 'dropout', 'switches']
+
+RUNS_IT = {
+    **{
+        f'python tools/ablate.py {table} --data quickstart --epochs 3 --seeds 2': [
+            'tests/tools/test_ablate.py::test_all_rows_and_seeds',
+            'tests/tools/test_ablate.py::test_epochs',
+            'tests/tools/test_ablate_options.py::test_data_of_the_quickstart_are_made_if_absent',
+        ]
+        for table in TABLES
+    },
+    **{
+        f'python tools/deploy/export.py CONFIG CHECKPOINT {options}': [
+            'tests/tools/test_export.py::test_onnx_is_written_and_checked'
+        ]
+        for options in ('--dynamic --check IMAGE', '--format onnx --dynamic --check photo.jpg')
+    },
+    'python tools/deploy/export.py work_dirs/sparse-rcnn_r50_fpn_own-data/sparse-rcnn_r50_fpn_own-data.py '
+    'work_dirs/sparse-rcnn_r50_fpn_own-data/epoch_50.pth --dynamic --check photo.jpg': [
+        'tests/tools/test_export.py::test_onnx_is_written_and_checked'
+    ],
+    'python tools/train.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py --compile': [
+        'tests/tools/test_fast_modes.py::test_compiled_training_and_test'
+    ],
+    'python tools/deploy/evaluate.py CONFIG FILE': [
+        'tests/tools/test_export.py::test_an_exported_file_scores_as_the_checkpoint'
+    ],
+    'python tools/analysis/report.py work_dirs/RUN': ['tests/tools/test_report.py::test_again'],
+    'python tools/analysis/report.py work_dirs/RUN '
+    '--checkpoint work_dirs/RUN/epoch_8.pth --score-thr 0.5 --images 500': ['tests/tools/test_report.py::test_options'],
+    'python tools/convert/official_to_mmdet.py r50_300pro_3x_model.pth r50_300pro_3x.pth': [
+        'tests/tools/test_convert_weights.py::test_detections_of_the_official_implementation'
+    ],
+    'python tools/demo.py CONFIG CHECKPOINT': ['tests/tools/test_demo.py::test_upload_and_both_sliders'],
+    'tools/dist_train.sh configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py 4': [
+        'tests/tools/test_distributed.py::test_two_processes_train_and_save_once'
+    ],
+    'tools/dist_train.sh configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py 8': [
+        'tests/tools/test_distributed.py::test_two_machines_form_one_job'
+    ],
+    'tools/dist_test.sh configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py CHECKPOINT 4': [
+        'tests/tools/test_distributed.py::test_two_processes_detect_what_one_does'
+    ],
+    'tools/slurm_train.sh PARTITION JOB_NAME configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': [
+        'tests/tools/test_distributed.py::test_slurm_train'
+    ],
+}
+
+# This test takes the commands out of the page itself and asserts that none is left.
+READS_THE_PAGE = {'docs/bccd.md': 'tests/tools/test_bccd.py::test_whole_example'}
+
+
+def strings_of(repo: Path, test: str) -> set[str]:
+    """The texts in the file of a test, those of f-strings too.
+
+    Raises:
+        LookupError: If there is no such test.
+    """
+    file, _, name = test.partition('::')
+    if not (repo / file).is_file():
+        raise LookupError(f'there is no {file}')
+    tree = ast.parse((repo / file).read_text(encoding='utf-8'))
+    if name not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:
+        raise LookupError(f'{file} has no {name}')
+    constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {text for text in constants if isinstance(text, str)}

@@ -1,0 +1,273 @@
+"""tools/demo.py in a real browser, and what it says where it cannot start."""
+
+import importlib
+import json
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.prediction.conftest import CLASSES, tiny_detector  # noqa: F401  a fixture
+
+pytest.importorskip('gradio', reason='gradio is not installed: pip install -r requirements/demo.txt')
+
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+START, STOP = 90, 30  # seconds
+
+
+@pytest.fixture
+def port() -> int:
+    """A free one."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / 'photo.png')
+    return tmp_path / 'photo.png'
+
+
+@pytest.fixture
+def served(tiny_detector, port, repo_dir, tool_environment, tmp_path) -> Iterator[subprocess.Popen]:  # noqa: F811
+    """The tool, ready at ``port``; its temporary files are in tmp_path/'temporary'."""
+    (tmp_path / 'temporary').mkdir()
+    options = ['--port', port, '--score-thr', 0.05, '--max-mb', 1, '--max-megapixels', 0.1, '--device', 'cpu']
+    process = subprocess.Popen(
+        [sys.executable, *map(str, [repo_dir / 'tools/demo.py', *tiny_detector, *options])],
+        cwd=tmp_path,
+        # A proxy that answers nothing: the page must come without one.
+        env=tool_environment | dict(TMPDIR=str(tmp_path / 'temporary'), http_proxy='http://127.0.0.1:9'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        giving_up = threading.Timer(START, process.kill)
+        giving_up.start()
+        printed = []
+        for line in process.stdout:
+            printed.append(line)
+            if f'Open http://127.0.0.1:{port}' in line:
+                break
+        else:
+            pytest.fail(f'the page did not start: {"".join(printed)}')
+        giving_up.cancel()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def browser():
+    if CHROMIUM is None:
+        pytest.skip('no Chromium: apt-get install chromium')
+    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    with playwright.sync_playwright() as driver:
+        flags = ['--no-sandbox', '--disable-dev-shm-usage', '--no-proxy-server']
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+def listening_at(port: int) -> set[str]:
+    """The addresses at which some process listens, as Linux writes them."""
+    rows = [line.split() for name in ('tcp', 'tcp6') for line in Path(f'/proc/net/{name}').read_text().splitlines()]
+    return {row[1].split(':')[0] for row in rows if row[1].endswith(f':{port:04X}') and row[3] == '0A'}
+
+
+class Page:
+    """The page as a visitor sees it."""
+
+    def __init__(self, browser, url: str) -> None:
+        self.page = browser.new_page(viewport=dict(width=1280, height=900))
+        self.page.set_default_timeout(20_000)
+        self.hosts: set[str] = set()
+        self.page.on('request', lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        self.page.goto(url)
+
+    def drop(self, path: Path) -> None:
+        self.page.set_input_files('#upload input[type=file]', path)
+
+    def move(self, slider: str, value: float) -> None:
+        """Move a slider, and wait for another picture."""
+        before = self.picture_address()
+        self.page.fill(f'#{slider} input[type=range]', str(value))
+        self.page.wait_for_function('before => document.querySelector("#picture img").src != before', arg=before)
+
+    def picture_address(self) -> str:
+        return self.page.locator('#picture img').get_attribute('src')
+
+    def picture(self) -> np.ndarray:
+        """(H, W, 3) uint8 BGR, as it is on the page."""
+        response = self.page.request.get(self.picture_address())
+        assert response.ok
+        return cv2.imdecode(np.frombuffer(response.body(), np.uint8), cv2.IMREAD_COLOR)
+
+    def row_count(self) -> int:
+        """Of the table, without its head."""
+        return int(self.page.locator('#table [role=grid]').get_attribute('aria-rowcount')) - 1
+
+    def first_row(self) -> list[str]:
+        """Of the table, which draws only the rows that can be seen."""
+        cells = self.page.locator('#table [role=gridcell]')
+        return [cells.nth(column).inner_text().strip() for column in range(6)]
+
+    def text(self, name: str) -> str:
+        return self.page.inner_text(f'#{name}').strip()
+
+    def ask(self, path: str, size: int | None = None) -> int:
+        """The status of a request; with a size, of an upload of so many bytes."""
+        script = """([path, size]) => {
+            const body = new FormData();
+            if (size) body.append('files', new Blob([new Uint8Array(size)]), 'a.png');
+            return fetch(path, size ? {method: 'POST', body} : {}).then(response => response.status);
+        }"""
+        return self.page.evaluate(script, [path, size])
+
+
+def test_upload_and_both_sliders(browser, served, port, photo, tiny_detector, tmp_path):  # noqa: F811
+    assert listening_at(port) == {'0100007F'}, 'the loopback interface and no other'
+    page = Page(browser, f'http://127.0.0.1:{port}/')
+    page.drop(photo)
+    page.page.wait_for_selector('#picture img')
+    playwright = pytest.importorskip('playwright.sync_api')
+    wait = playwright.expect
+    wait(page.page.locator('#table [role=grid]')).to_have_attribute('aria-rowcount', '11')
+    assert page.text('note') == 'photo.png, 90×60 pixels'
+    assert page.text('caption') == '10 detections after stage 3'
+    last = page.picture()
+    assert last.shape == (480, 720, 3) and page.first_row()[0] in CLASSES
+
+    with page.page.expect_download() as download:
+        page.page.click('#json')
+    found = json.loads(download.value.path().read_text())
+    assert download.value.suggested_filename == 'photo.stage3.json' and len(found) == 10
+    best = found[0]
+    left, top, width, height = best['bbox']
+    row = page.first_row()
+    assert row[0] == best['category_name'] == CLASSES[best['category_id'] - 1]
+    expected = [best['score'], left, top, left + width, top + height]
+    assert [float(cell) for cell in row[1:]] == pytest.approx(expected, abs=0.06)
+    with page.page.expect_download() as download:
+        page.page.click('#jpeg')
+    np.testing.assert_array_equal(cv2.imread(str(download.value.path())), last)
+
+    middle = (found[4]['score'] + found[5]['score']) / 2
+    kept = sum(entry['score'] >= round(middle, 2) for entry in found)
+    assert 0 < kept < 10
+    page.move('score', round(middle, 2))
+    wait(page.page.locator('#caption')).to_contain_text(f'{kept} detection')
+    wait(page.page.locator('#table [role=grid]')).to_have_attribute('aria-rowcount', str(kept + 1))
+    fewer = page.picture()
+    assert (fewer != last).any()
+
+    pictures, rows = [fewer], [page.first_row()]
+    for stage in (2, 1, 0):
+        page.move('stage', stage)
+        wait(page.page.locator('#caption')).to_contain_text(f'stage {stage}' if stage else '10 learned proposals')
+        pictures.append(page.picture())
+        rows.append(page.first_row() if page.row_count() else [])
+    for one, other in combinations(range(4), 2):
+        assert (pictures[one] != pictures[other]).any() and rows[one] != rows[other]
+    assert page.row_count() == 10 and rows[-1][0] == '', 'proposals have no label'
+    assert page.page.locator('#json').is_disabled()
+    page.page.screenshot(path=tmp_path / 'page.png')
+    assert len(np.unique(cv2.imread(str(tmp_path / 'page.png')).reshape(-1, 3), axis=0)) > 1000
+
+    before = page.picture_address()
+    for name, content, sentence in (
+        ('notes.jpg', b'text', 'notes.jpg is no image that this page can read'),
+        ('large.png', png_bytes(400, 300), 'large.png has 400×300 pixels, and this page takes 0.1 million'),
+    ):
+        (tmp_path / name).write_bytes(content)
+        page.drop(tmp_path / name)
+        wait(page.page.locator('#note')).to_contain_text(sentence)
+    (tmp_path / 'heavy.png').write_bytes(bytes(2_000_000))
+    page.drop(tmp_path / 'heavy.png')
+    wait(page.page.locator('body')).to_contain_text('exceed the maximum allowed size of 1.0 Mb: "heavy.png"')
+    assert page.picture_address() == before, 'what is refused changes nothing else'
+
+    # A page is asked by scripts, too.
+    assert page.ask('/gradio_api/upload', 2_000_000) == 413 and page.ask('/gradio_api/upload', 1000) == 200
+    assert page.ask(f'/gradio_api/file={tiny_detector[1]}') == 403
+    assert page.hosts == {f'127.0.0.1:{port}'}, 'nothing comes from elsewhere'
+
+    kept = list((tmp_path / 'temporary').glob('sparse-rcnn-demo-*/**/photo.*'))
+    assert len(kept) > 4, 'the upload, pictures and detections'
+    served.send_signal(signal.SIGTERM)
+    assert served.wait(STOP) == 0
+    # An empty folder is gradio's, made when it is imported.
+    left = [path for path in (tmp_path / 'temporary').rglob('*') if path.is_file() or 'demo' in path.name]
+    assert not left and not listening_at(port)
+
+
+def png_bytes(width: int, height: int) -> bytes:
+    is_encoded, content = cv2.imencode('.png', np.zeros((height, width, 3), np.uint8))
+    assert is_encoded
+    return content.tobytes()
+
+
+@pytest.fixture
+def demo(tiny_detector, repo_dir, monkeypatch) -> Callable[[str], str]:  # noqa: F811
+    """``demo(options)`` runs the tool in this process, and returns the sentence that it ends with."""
+    monkeypatch.syspath_prepend(repo_dir / 'tools')
+    tool = importlib.import_module('demo')
+
+    def run(options: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            tool.main([*map(str, tiny_detector), *shlex.split(options)])
+        return str(stop.value)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        ('--score-thr 30', '--score-thr is 30.0: give a number from 0 to 1'),
+        ('--port 0', '--port is 0: give a number from 1 to 65535'),
+        ('--max-mb 0', '--max-mb is 0: give more than 0'),
+        ('--max-megapixels nan', '--max-megapixels is nan: give more than 0'),
+        ('--stages 4', 'model.test_cfg.num_stages is 4, and the model has 3 stages'),
+    ],
+)
+def test_mistakes_end_in_one_sentence(demo, port, options, sentence):
+    options = options if '--port' in options else f'{options} --port {port}'
+    assert demo(options).startswith(f'error: {sentence}')
+
+
+def test_port_that_is_taken(demo, port):
+    with socket.create_server(('127.0.0.1', port)):
+        assert re.fullmatch(
+            rf'error: --port {port} is not to be had \(Address already in use\): give another, such as \d+',
+            demo(f'--port {port}'),
+        )
+
+
+def test_without_gradio(demo, monkeypatch):
+    import sparse_rcnn_ext.demo as package
+
+    for name in ('handlers', 'page', 'server', 'style'):
+        monkeypatch.delitem(sys.modules, f'{package.__name__}.{name}', raising=False)
+        monkeypatch.delattr(package, name, raising=False)
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    sentence = demo('')
+    assert sentence.startswith('error: the page needs gradio (')
+    assert sentence.endswith('): pip install -r requirements/demo.txt')

@@ -1,0 +1,56 @@
+"""Time exported files beside the detector, on the CPU: tools/analysis/export_latency.py CONFIG [CHECKPOINT] [options].
+
+Each format is written into a temporary folder, compared with the detector on one image, and timed with it in turns,
+from the network's input in memory to detections. Prints a table.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+# From any folder, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from sparse_rcnn_ext.engine.arguments import add_cfg_options
+from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.export.files import PACKAGES, RUNTIMES, WRITERS, require_packages
+from sparse_rcnn_ext.export.latency_table import build, measure, write_markdown
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; without it weights are random')
+    parser.add_argument('--formats', nargs='+', choices=WRITERS, default=list(WRITERS), help='default: all')
+    parser.add_argument('--dynamic', action='store_true', help='files that take any size (default: the one size)')
+    parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of each (default: 20)')
+    parser.add_argument('--threads', type=int, metavar='N', help="of each on the CPU (default: torch's choice)")
+    add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
+    args = parser.parse_args(argv)
+    for name, value in (('--rounds', args.rounds), ('--threads', args.threads)):
+        if value is not None and value < 1:
+            parser.error(f'{name} must be at least 1')
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with exit_on_user_error():
+        require_packages(name for kind in args.formats for name in PACKAGES[kind] + RUNTIMES[kind])
+        cfg = load_config(args.config, args.cfg_options, None)
+        if args.checkpoint is not None:
+            check_checkpoint(args.checkpoint, 'the second argument')
+        if args.threads is not None:
+            torch.set_num_threads(args.threads)
+        detector, classes = build(cfg, args.checkpoint)
+        with TemporaryDirectory() as folder:
+            rows, facts = measure(cfg, detector, classes, args.formats, args.dynamic, args.rounds, Path(folder))
+        print(write_markdown(rows, facts), end='')
+
+
+if __name__ == '__main__':
+    main()
