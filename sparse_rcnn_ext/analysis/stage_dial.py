@@ -5,6 +5,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmdet.datasets import BaseDetDataset
 from mmengine.dataset import pseudo_collate
@@ -33,6 +34,12 @@ class DialRow(NamedTuple):
     def latency(self) -> float:
         """The median of ``seconds``."""
         return median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Between them lies the middle half of ``seconds``."""
+        lower, upper = np.quantile(self.seconds, (0.25, 0.75))
+        return float(lower), float(upper)
 
 
 def measure_precisions(

@@ -29,12 +29,12 @@ def write_markdown(rows: Sequence[DialRow], facts: dict[str, str], chart: str | 
     lines += [f'- {name}: {value}' for name, value in facts.items()]
     lines += [
         '',
-        f'| stages | {" | ".join(PRECISIONS)} | latency (least–greatest) | of all stages |',
+        f'| stages | {" | ".join(PRECISIONS)} | latency (quartiles) | of all stages |',
         '| ---: | ---: | ---: | ---: | ---: | ---: |',
     ]
     for row in rows:
         precisions = [f'{100 * row.precisions[name]:.1f}' for name in PRECISIONS]
-        latency = f'{_ms(row.latency)} ms ({_ms(min(row.seconds))}–{_ms(max(row.seconds))})'
+        latency = '{} ms ({}–{})'.format(*map(_ms, (row.latency, *row.quartiles)))
         share = f'{row.latency / last.latency:.0%}'
         lines.append(f'| {" | ".join([str(row.stages), *precisions, latency, share])} |')
     lines += [
@@ -81,16 +81,16 @@ def draw_chart(rows: Sequence[DialRow], title: str, out_file: Path) -> None:
 
 
 def _draw_trade(axes: Axes, rows: Sequence[DialRow]) -> None:
-    """Medians of the latency, with least and greatest as whiskers."""
+    """Medians of the latency, with the quartiles as whiskers."""
     middle = [1e3 * row.latency for row in rows]
-    below = [at - 1e3 * min(row.seconds) for at, row in zip(middle, rows, strict=True)]
-    above = [1e3 * max(row.seconds) - at for at, row in zip(middle, rows, strict=True)]
+    below = [1e3 * (row.latency - row.quartiles[0]) for row in rows]
+    above = [1e3 * (row.quartiles[1] - row.latency) for row in rows]
     aps = [100 * row.precisions['AP'] for row in rows]
-    axes.errorbar(middle, aps, xerr=[below, above], color=COLORS[0], ecolor='0.7', marker='o', capsize=3)
+    axes.errorbar(middle, aps, xerr=[below, above], color=COLORS[0], ecolor='0.6', marker='o', capsize=3, clip_on=False)
     for row, x, y in zip(rows, middle, aps, strict=True):
         text = f'{row.stages} stage{"s" if row.stages > 1 else ""}'
-        axes.annotate(text, (x, y), xytext=(-8, 5), textcoords='offset points', ha='right')
-    axes.set_xlim(left=0)
+        axes.annotate(text, (x, y), xytext=(-10, 6), textcoords='offset points', ha='right')
+    axes.set_xlim(left=0, right=1.1 * max(m + a for m, a in zip(middle, above, strict=True)))
     axes.margins(y=0.15)
     axes.set_xlabel('milliseconds for one image')
 

@@ -61,9 +61,9 @@ def test_markdown():
     assert text.startswith('# AP and latency by stage\n\n- model: a.py\n- GPU: none\n\n| stages | AP | AP50 | AP75 |')
     lines = [line for line in text.splitlines() if line[:3] in ('| 1', '| 2', '| 3')]
     assert lines == [
-        '| 1 | 12.3 | 30.0 | 0.0 | 12.0 ms (10.0–14.0) | 6% |',
-        '| 2 | 50.0 | 75.0 | 52.0 | 21.5 ms (20.0–22.0) | 11% |',
-        '| 3 | 61.0 | 80.0 | nan | 200 ms (100–300) | 100% |',
+        '| 1 | 12.3 | 30.0 | 0.0 | 12.0 ms (11.0–13.0) | 6% |',
+        '| 2 | 50.0 | 75.0 | 52.0 | 21.5 ms (20.8–21.8) | 11% |',
+        '| 3 | 61.0 | 80.0 | nan | 200 ms (150–250) | 100% |',
     ]
     assert '![AP and latency by stage](a.png)' in text
     assert '](' not in write_markdown(ROWS, {})

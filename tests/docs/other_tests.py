@@ -30,6 +30,14 @@ RUNS_IT = {
     'python tools/deploy/evaluate.py CONFIG FILE': [
         'tests/tools/test_export.py::test_an_exported_file_scores_as_the_checkpoint'
     ],
+    'python tools/analysis/export_latency.py configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py '
+    'work_dirs/sparse-rcnn_lite0_fpn_shapes/epoch_12.pth --threads 2': [
+        'tests/tools/test_export_latency.py::test_a_trained_model_and_a_file'
+    ],
+    'python tools/analysis/export_latency.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py --threads 2 '
+    '--cfg-options "test_dataloader.dataset.pipeline.1.scale=(640,640)"': [
+        'tests/tools/test_export_latency.py::test_every_format_by_default_and_without_weights'
+    ],
     'python tools/analysis/report.py work_dirs/RUN': ['tests/tools/test_report.py::test_again'],
     'python tools/analysis/report.py work_dirs/RUN '
     '--checkpoint work_dirs/RUN/epoch_8.pth --score-thr 0.5 --images 500': ['tests/tools/test_report.py::test_options'],

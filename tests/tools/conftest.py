@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,3 +146,11 @@ def tools(ablate, monkeypatch) -> FakeTools:
     fake = FakeTools(row_runs)
     monkeypatch.setattr(row_runs, '_run', fake)
     return fake
+
+
+@pytest.fixture
+def port() -> int:
+    """A free one."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]

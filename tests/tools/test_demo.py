@@ -1,19 +1,14 @@
-"""tools/demo.py in a real browser, and what it says where it cannot start."""
+"""tools/demo.py in a real browser."""
 
-import importlib
 import json
-import re
-import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -21,19 +16,12 @@ import pytest
 from PIL import Image
 
 from tests.prediction.conftest import CLASSES, tiny_detector  # noqa: F401  a fixture
+from tests.tools.demo_page import Page, listening_at
 
 pytest.importorskip('gradio', reason='gradio is not installed: pip install -r requirements/demo.txt')
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 START, STOP = 90, 30  # seconds
-
-
-@pytest.fixture
-def port() -> int:
-    """A free one."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -84,62 +72,6 @@ def browser():
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
-
-
-def listening_at(port: int) -> set[str]:
-    """The addresses at which some process listens, as Linux writes them."""
-    rows = [line.split() for name in ('tcp', 'tcp6') for line in Path(f'/proc/net/{name}').read_text().splitlines()]
-    return {row[1].split(':')[0] for row in rows if row[1].endswith(f':{port:04X}') and row[3] == '0A'}
-
-
-class Page:
-    """The page as a visitor sees it."""
-
-    def __init__(self, browser, url: str) -> None:
-        self.page = browser.new_page(viewport=dict(width=1280, height=900))
-        self.page.set_default_timeout(20_000)
-        self.hosts: set[str] = set()
-        self.page.on('request', lambda request: self.hosts.add(urlsplit(request.url).netloc))
-        self.page.goto(url)
-
-    def drop(self, path: Path) -> None:
-        self.page.set_input_files('#upload input[type=file]', path)
-
-    def move(self, slider: str, value: float) -> None:
-        """Move a slider, and wait for another picture."""
-        before = self.picture_address()
-        self.page.fill(f'#{slider} input[type=range]', str(value))
-        self.page.wait_for_function('before => document.querySelector("#picture img").src != before', arg=before)
-
-    def picture_address(self) -> str:
-        return self.page.locator('#picture img').get_attribute('src')
-
-    def picture(self) -> np.ndarray:
-        """(H, W, 3) uint8 BGR, as it is on the page."""
-        response = self.page.request.get(self.picture_address())
-        assert response.ok
-        return cv2.imdecode(np.frombuffer(response.body(), np.uint8), cv2.IMREAD_COLOR)
-
-    def row_count(self) -> int:
-        """Of the table, without its head."""
-        return int(self.page.locator('#table [role=grid]').get_attribute('aria-rowcount')) - 1
-
-    def first_row(self) -> list[str]:
-        """Of the table, which draws only the rows that can be seen."""
-        cells = self.page.locator('#table [role=gridcell]')
-        return [cells.nth(column).inner_text().strip() for column in range(6)]
-
-    def text(self, name: str) -> str:
-        return self.page.inner_text(f'#{name}').strip()
-
-    def ask(self, path: str, size: int | None = None) -> int:
-        """The status of a request; with a size, of an upload of so many bytes."""
-        script = """([path, size]) => {
-            const body = new FormData();
-            if (size) body.append('files', new Blob([new Uint8Array(size)]), 'a.png');
-            return fetch(path, size ? {method: 'POST', body} : {}).then(response => response.status);
-        }"""
-        return self.page.evaluate(script, [path, size])
 
 
 def test_upload_and_both_sliders(browser, served, port, photo, tiny_detector, tmp_path):  # noqa: F811
@@ -222,52 +154,3 @@ def png_bytes(width: int, height: int) -> bytes:
     is_encoded, content = cv2.imencode('.png', np.zeros((height, width, 3), np.uint8))
     assert is_encoded
     return content.tobytes()
-
-
-@pytest.fixture
-def demo(tiny_detector, repo_dir, monkeypatch) -> Callable[[str], str]:  # noqa: F811
-    """``demo(options)`` runs the tool in this process, and returns the sentence that it ends with."""
-    monkeypatch.syspath_prepend(repo_dir / 'tools')
-    tool = importlib.import_module('demo')
-
-    def run(options: str) -> str:
-        with pytest.raises(SystemExit) as stop:
-            tool.main([*map(str, tiny_detector), *shlex.split(options)])
-        return str(stop.value)
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ('options', 'sentence'),
-    [
-        ('--score-thr 30', '--score-thr is 30.0: give a number from 0 to 1'),
-        ('--port 0', '--port is 0: give a number from 1 to 65535'),
-        ('--max-mb 0', '--max-mb is 0: give more than 0'),
-        ('--max-megapixels nan', '--max-megapixels is nan: give more than 0'),
-        ('--stages 4', 'model.test_cfg.num_stages is 4, and the model has 3 stages'),
-    ],
-)
-def test_mistakes_end_in_one_sentence(demo, port, options, sentence):
-    options = options if '--port' in options else f'{options} --port {port}'
-    assert demo(options).startswith(f'error: {sentence}')
-
-
-def test_port_that_is_taken(demo, port):
-    with socket.create_server(('127.0.0.1', port)):
-        assert re.fullmatch(
-            rf'error: --port {port} is not to be had \(Address already in use\): give another, such as \d+',
-            demo(f'--port {port}'),
-        )
-
-
-def test_without_gradio(demo, monkeypatch):
-    import sparse_rcnn_ext.demo as package
-
-    for name in ('handlers', 'page', 'server', 'style'):
-        monkeypatch.delitem(sys.modules, f'{package.__name__}.{name}', raising=False)
-        monkeypatch.delattr(package, name, raising=False)
-    monkeypatch.setitem(sys.modules, 'gradio', None)
-    sentence = demo('')
-    assert sentence.startswith('error: the page needs gradio (')
-    assert sentence.endswith('): pip install -r requirements/demo.txt')
