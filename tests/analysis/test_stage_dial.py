@@ -62,7 +62,7 @@ def test_markdown():
     lines = [line for line in text.splitlines() if line[:3] in ('| 1', '| 2', '| 3')]
     assert lines == [
         '| 1 | 12.3 | 30.0 | 0.0 | 12.0 ms (11.0–13.0) | 6% |',
-        '| 2 | 50.0 | 75.0 | 52.0 | 21.5 ms (20.8–21.8) | 11% |',
+        '| 2 | 50.0 | 75.0 | 52.0 | 21.5 ms (20.7–21.8) | 11% |',
         '| 3 | 61.0 | 80.0 | nan | 200 ms (150–250) | 100% |',
     ]
     assert '![AP and latency by stage](a.png)' in text

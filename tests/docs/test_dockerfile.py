@@ -61,7 +61,9 @@ def image(steps, repo_dir, tmp_path) -> Path:
 def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     """Run make as the image would: not as a part of the make that runs this test."""
     inherited = {
-        name: value for name, value in os.environ.items() if name not in ('MAKEFLAGS', 'VENV', 'STACK', 'PYTHON')
+        name: value
+        for name, value in os.environ.items()
+        if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'VENV', 'STACK', 'PYTHON')
     }
     return subprocess.run(
         ['make', *arguments], cwd=folder, env=inherited | variables, capture_output=True, text=True, timeout=60
