@@ -35,7 +35,7 @@ RUNS_IT = {
         'tests/tools/test_export_latency.py::test_a_trained_model_and_a_file'
     ],
     'python tools/analysis/export_latency.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py --threads 2 '
-    '--cfg-options \'test_dataloader.dataset.pipeline.1.scale=(640,640)\'': [
+    "--cfg-options 'test_dataloader.dataset.pipeline.1.scale=(640,640)'": [
         'tests/tools/test_export_latency.py::test_every_format_by_default_and_without_weights'
     ],
     'python tools/analysis/report.py work_dirs/RUN': ['tests/tools/test_report.py::test_again'],

@@ -1,12 +1,9 @@
 """Every shell command of the documentation does what its page says: it is run here, or by a test that is named."""
 
-import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,26 +47,9 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def server() -> Iterator[subprocess.Popen]:
-    command = [sys.executable, str(Path(__file__).with_name('fork_server.py'))]
-    environment = os.environ | {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'MPLBACKEND': 'Agg'}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    yield process
-    process.stdin.close()
-    process.wait(timeout=60)
-
-
-@pytest.fixture(scope='module')
-def run(server, place, tmp_path_factory) -> Run:
-    """``run(tool, arguments, call=None)``: the exit code and what was printed, see fork_server.py."""
-    log = tmp_path_factory.mktemp('logs') / 'log'
-
-    def run(tool: str, arguments: list[str], call: str | None = None) -> tuple[int, str]:
-        request = dict(tool=tool, arguments=list(arguments), cwd=str(place), log=str(log), call=call)
-        print(json.dumps(request), file=server.stdin, flush=True)
-        return int(server.stdout.readline()), log.read_text(errors='replace')
-
-    return run
+def run(run_process, place) -> Run:
+    """``run(tool, arguments, call=None)``: the exit code and what was printed."""
+    return partial(run_process, cwd=place)
 
 
 @pytest.fixture(scope='module')

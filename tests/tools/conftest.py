@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import os
 import socket
 import subprocess
 import sys
@@ -66,20 +65,16 @@ def tiny_config(tmp_path_factory, repo_dir, shared_dir) -> Path:
 
 
 @pytest.fixture(scope='session')
-def tool_environment() -> dict[str, str]:
-    """The environment of a tool: this interpreter, one thread a process, no GPU."""
-    return os.environ | {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-
-
-@pytest.fixture(scope='session')
-def run_tool(repo_dir, tool_environment) -> Run:
+def run_tool(repo_dir, run_process, tool_environment) -> Run:
     """``run_tool(name, *arguments, cwd=…, **variables)`` runs tools/NAME in ``cwd``; stderr is part of stdout."""
 
     def run(name: str, *arguments: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
-        tool = str(repo_dir / 'tools' / name)
-        command = [sys.executable, tool] if name.endswith('.py') else [tool]
+        command = [str(repo_dir / 'tools' / name), *map(str, arguments)]
+        is_python = name.endswith('.py')
+        if is_python and not variables:
+            return subprocess.CompletedProcess(command, *run_process(command[0], command[1:], cwd))
         return subprocess.run(
-            [*command, *map(str, arguments)],
+            [sys.executable, *command] if is_python else command,
             cwd=cwd,
             env=tool_environment | variables,
             stdout=subprocess.PIPE,

@@ -13,8 +13,8 @@ import sys
 import traceback
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
-SECONDS = 100
+REPO = Path(__file__).resolve().parents[1]
+SECONDS = 300
 
 
 def preload() -> None:
