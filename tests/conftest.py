@@ -60,4 +60,5 @@ def run_process(tool_environment, tmp_path_factory) -> Iterator[Callable[..., tu
             return int(server.stdout.readline()), log.read_text(errors='replace')
 
         yield run
-        server.stdin.close()
+        # It would wait for the end of its input, which workers of a pool that mmdet's eval_map left still hold.
+        server.terminate()
