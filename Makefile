@@ -1,6 +1,6 @@
 # Everything that this repository does by one word; `make` alone lists the words.
 #
-#   PYTHON  the Python 3.10, 3.11 or 3.12 to start from; default: the newest of them that is found
+#   PYTHON  the one to start from, of Python 3.10 to 3.14; default: the newest of them that is found
 #   STACK   onedl: the maintained continuations of mmdet, mmengine and mmcv (default); upstream: the last OpenMMLab releases
 #   VENV    the folder of the environment; default: .venv, or .venv-upstream
 #   JOBS    test processes; default: 2
@@ -37,7 +37,7 @@ help:
 	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
 	@echo 'make lint         only ruff'
 	@echo 'make clean        remove the environments and caches; runs in work_dirs/ stay'
-	@echo 'Variables: PYTHON=python3.11  STACK=onedl|upstream  VENV=folder  JOBS=2'
+	@echo 'Variables: PYTHON=python3.13  STACK=onedl|upstream  VENV=folder  JOBS=2'
 
 quickstart: $(INSTALLED)
 	$(VENV)/bin/python tools/quickstart.py
@@ -47,7 +47,7 @@ install: $(INSTALLED)
 
 # One thread a process: the test processes share the cores already.
 test: lint
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(TESTS_INSTALLED)
 	$(VENV)/bin/ruff check .

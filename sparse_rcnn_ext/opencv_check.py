@@ -5,8 +5,11 @@ owns the same folder ``cv2`` and needs nothing, so it has to be installed last.
 """
 
 import importlib
+import sys
 
-REPAIR = 'pip install --force-reinstall --no-deps opencv-python-headless==4.12.0.88'
+# As in requirements/runtime.txt.
+VERSION = '4.12.0.88' if sys.version_info < (3, 14) else '4.11.0.86'
+REPAIR = f'pip install --force-reinstall --no-deps opencv-python-headless=={VERSION}'
 
 
 def require_opencv() -> None:

@@ -1,9 +1,11 @@
 """Fixtures shared by all tests."""
 
-import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from mmengine.registry import init_default_scope
 
 import sparse_rcnn_ext  # noqa: F401  before mmdet.models, as every tool does
 
+pytest_plugins = ['tests.suite']
 REPO = Path(__file__).resolve().parent.parent
+TOOL_VARIABLES = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'DISPLAY': '', 'MPLBACKEND': ''}
 
 
 @pytest.fixture(scope='session')
@@ -36,29 +40,65 @@ def mmdet_scope() -> None:
     init_default_scope('mmdet')
 
 
-@pytest.fixture(scope='session')
-def tool_environment() -> dict[str, str]:
-    """The environment of a tool: this interpreter, one thread a process, no GPU."""
-    return os.environ | {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Python's handlers of signals before each test, and those of before after it.
 
-
-@pytest.fixture(scope='session')
-def run_process(tool_environment, tmp_path_factory) -> Iterator[Callable[..., tuple[int, str]]]:
-    """``run_process(tool, arguments, cwd, call=None)``: exit code and output of ``python TOOL ARGUMENTS``.
-
-    The process is a fork of one that has imported mmdet already, see fork_server.py.
+    A suite that runs in the background ignores Ctrl-C, and a tool that is called here may leave handlers of its own,
+    for Pools to inherit.
     """
-    command = [sys.executable, str(Path(__file__).with_name('fork_server.py'))]
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope='session')
+def python() -> Iterator[str]:
+    """A program that does with our tools what this interpreter does, but starts at once: see forked_python.py."""
+    tests = Path(__file__).parent
+    # Not in pytest's folder: the name of a socket has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix='fork-') as folder:
+        path, program = f'{folder}/socket', Path(folder, 'python')
+        client = shlex.join([sys.executable, '-SEs', str(tests / 'forked_python.py'), path])
+        program.write_text(f'#!/bin/sh\nexec {client} "$TOOL_CALL" "$@"\n')
+        program.chmod(0o755)
+        command = [sys.executable, str(tests / 'fork_server.py'), path, str(program)]
+        environment = os.environ | TOOL_VARIABLES | {'HOME': folder}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+            server.stdout.readline()
+            yield str(program)
+            # By a signal: it has no other end.
+            server.terminate()
+
+
+@pytest.fixture(scope='session')
+def tool_environment(python: str) -> dict[str, str]:
+    """The environment of a tool: this interpreter, one thread a process, no GPU, no display, an empty home."""
+    return os.environ | TOOL_VARIABLES | {'HOME': str(Path(python).parent), 'PYTHON': python, 'TOOL_CALL': ''}
+
+
+@pytest.fixture(scope='session')
+def run_process(python, tool_environment, tmp_path_factory) -> Callable[..., tuple[int, str]]:
+    """``run_process(tool, arguments, cwd, call='')``: exit code and output of ``python TOOL ARGUMENTS``.
+
+    With ``call``, that function of the tool is called with the arguments in place of running it.
+    """
+    # A file, for workers that mmdet's eval_map leaves behind would hold a pipe open.
     log = tmp_path_factory.mktemp('logs') / 'log'
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=tool_environment
-    ) as server:
 
-        def run(tool: str, arguments: list[str], cwd: Path, call: str | None = None) -> tuple[int, str]:
-            request = dict(tool=tool, arguments=arguments, cwd=str(cwd), log=str(log), call=call)
-            print(json.dumps(request), file=server.stdin, flush=True)
-            return int(server.stdout.readline()), log.read_text(errors='replace')
+    def run(tool: str, arguments: list[str], cwd: Path, call: str = '') -> tuple[int, str]:
+        with log.open('w') as out:
+            done = subprocess.run(
+                [python, tool, *arguments],
+                cwd=cwd,
+                env=tool_environment | {'TOOL_CALL': call},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        return done.returncode, log.read_text(errors='replace')
 
-        yield run
-        # It would wait for the end of its input, which workers of a pool that mmdet's eval_map left still hold.
-        server.terminate()
+    return run

@@ -1,20 +1,24 @@
 """Runs tools as `python TOOL ARGUMENTS` does, each in a fork of one process that has imported what all of them need.
 
-Reads one JSON object a line: tool, arguments, cwd, log, and call, None or a function of the tool to call with the
-arguments in place of running it. Answers with the exit code. Starting Python anew would cost 8 s a command.
+Starting Python anew would cost five to eight seconds a command. Usage: fork_server.py SOCKET PYTHON. PYTHON is what the
+tools shall take for their interpreter: a script that runs forked_python.py, which says what to run; see there.
 """
 
 import importlib
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-SECONDS = 300
+LIMIT = 900
+"""Seconds that a tool may take: so many that a busy machine does not reach them, only a hang does."""
 
 
 def preload() -> None:
@@ -22,53 +26,106 @@ def preload() -> None:
     sys.path.insert(0, str(REPO))
     for name in ('sparse_rcnn_ext.prediction', 'sparse_rcnn_ext.report', 'mmdet.apis', 'matplotlib.pyplot'):
         importlib.import_module(name)
-    import torch  # after sparse_rcnn_ext, like all that mmdet imports
-
-    # OpenMP's threads do not survive a fork.
-    torch.set_num_threads(1)
+    one_thread()
 
 
-def run(tool: str, arguments: list[str], cwd: str, log: str, call: str | None) -> None:
-    """Become the tool; never returns."""
+def one_thread() -> None:
+    """Have torch compute with one thread; its threads do not survive a fork.
+
+    In the child, it also makes torch replace its pool of threads, which the first backward pass would otherwise do in
+    two threads at once: now and then that ends in "Invalid thread pool!".
+    """
+    importlib.import_module('torch').set_num_threads(1)
+
+
+def become(arguments: list[str], cwd: str, variables: dict[str, str], call: str | None, files: list[int]) -> None:
+    """Be the tool; never returns."""
     code = 1
     try:
         os.setpgrp()
-        signal.alarm(SECONDS)
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        for stream in (1, 2):
+        # Whoever started the tests in the background ignores Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.alarm(LIMIT)
+        for stream, file in enumerate(files):
             os.dup2(file, stream)
-        sys.stdout = os.fdopen(1, 'w', buffering=1)
+            os.close(file)
+        sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, 'w', buffering=1)
+        os.environ.clear()
+        os.environ.update(variables)
+        tempfile.tempdir = None
+        one_thread()
         os.chdir(cwd)
-        path = Path(cwd, tool).resolve()
-        sys.path.insert(0, str(path.parent))
-        sys.argv = [tool, *arguments]
-        if call:
-            runpy.run_path(str(path), run_name='tool')[call](arguments)
+        if arguments[0] == '-m':
+            sys.argv = arguments[1:]
+            runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
         else:
-            runpy.run_path(tool, run_name='__main__')
+            sys.argv = arguments
+            path = Path(cwd, arguments[0]).resolve()
+            sys.path.insert(0, str(path.parent))
+            if call:
+                runpy.run_path(str(path), run_name='tool')[call](arguments[1:])
+            else:
+                runpy.run_path(arguments[0], run_name='__main__')
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if isinstance(stop.code, str):
-            print(stop.code)
+            print(stop.code, file=sys.stderr)
     except BaseException:
-        traceback.print_exc(file=sys.stdout)
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
+def serve(connection: socket.socket) -> None:
+    """Start the tool that a client asks for; tell its number, then its exit code; end it where the client goes."""
+    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    lines = connection.makefile('r')
+    request = json.loads(lines.readline())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if not child:
+        connection.close()
+        become(files=list(files), **request)
+    for file in files:
+        os.close(file)
+    connection.sendall(f'{child}\n'.encode())
+    if hasattr(os, 'pidfd_open'):  # Linux; elsewhere a tool outlives a client that was killed
+        ended = os.pidfd_open(child)
+        ready, _, _ = select.select([ended, connection], [], [])
+        if ended not in ready:
+            os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    connection.sendall(f'{os.waitstatus_to_exitcode(status)}\n'.encode())
+
+
 def main() -> None:
-    answers = os.fdopen(os.dup(1), 'w', buffering=1)
+    path, sys.executable = sys.argv[1:]
+    # What is imported prints, too.
+    ready = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
     preload()
-    for line in sys.stdin:
-        request = json.loads(line)
-        child = os.fork()
-        if not child:
-            run(**request)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    ready.write('ready\n')
+    ready.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        connection, _ = listener.accept()
+        if os.fork():
+            connection.close()
+            continue
+        listener.close()
+        try:
+            serve(connection)
+        except BrokenPipeError:
+            pass  # the client was killed
+        finally:
+            os._exit(0)
 
 
 if __name__ == '__main__':

@@ -10,24 +10,35 @@ from pathlib import Path
 
 import cv2
 import pytest
+from packaging.requirements import Requirement
 
 from sparse_rcnn_ext import opencv_check
 
 OPENMMLAB = {'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmengine'}
 UPSTREAM = {'mmcv-lite', 'mmdet', 'mmengine'}
+STACKS = ('runtime', 'upstream')
+PYTHONS = ('3.10', '3.11', '3.12', '3.13', '3.14')
+MARKER = r'python_version (<|>=) "3\.1[0-9]"'
 EXTRAS = ['tests.txt', 'deploy.txt', 'demo.txt']
 MAX_LINES = 250
 
 
-def read_pins(path: Path) -> dict[str, str]:
-    """Name and version of every line of a file of requirements; each line has to pin one version."""
-    pins = {}
+def read_requirements(path: Path) -> list[Requirement]:
+    """The lines of a file of requirements; each has to pin one version, for all Pythons or for those of a marker."""
+    requirements = []
     for line in path.read_text().splitlines():
         if line and not line.startswith('#'):
-            match = re.fullmatch(r'([A-Za-z0-9.-]+)==([0-9][0-9.]*)', line)
-            assert match, f'{path}: {line!r} is not NAME==VERSION'
-            pins[match[1]] = match[2]
-    return pins
+            requirement = Requirement(line)
+            assert re.fullmatch(r'==[0-9][0-9.]*', str(requirement.specifier)), f'{path}: {line!r} is not NAME==VERSION'
+            assert not requirement.marker or re.fullmatch(MARKER, str(requirement.marker)), f'{path}: {line!r}'
+            requirements.append(requirement)
+    return requirements
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    """Name and version of what a file pins for the Python that runs."""
+    fit = [one for one in read_requirements(path) if one.marker is None or one.marker.evaluate()]
+    return {requirement.name: str(requirement.specifier).removeprefix('==') for requirement in fit}
 
 
 def installed_names() -> set[str]:
@@ -67,13 +78,18 @@ def imported_packages(path: Path) -> set[str]:
 
 
 def test_upstream_differs_from_runtime_in_three_packages(repo_dir: Path) -> None:
-    runtime = read_pins(repo_dir / 'requirements/runtime.txt')
-    upstream = read_pins(repo_dir / 'requirements/upstream.txt')
-    assert set(runtime) - set(upstream) == OPENMMLAB
-    assert set(upstream) - set(runtime) == UPSTREAM
-    assert {name: runtime[name] for name in set(runtime) - OPENMMLAB} == {
-        name: upstream[name] for name in set(upstream) - UPSTREAM
-    }
+    runtime, upstream = (set(read_requirements(repo_dir / f'requirements/{name}.txt')) for name in STACKS)
+    assert {requirement.name for requirement in runtime - upstream} == OPENMMLAB
+    assert {requirement.name for requirement in upstream - runtime} == UPSTREAM
+
+
+@pytest.mark.parametrize('name', [*(f'{stack}.txt' for stack in STACKS), *EXTRAS])
+@pytest.mark.parametrize('python', PYTHONS)
+def test_each_package_has_one_version_for_each_python(repo_dir: Path, name: str, python: str) -> None:
+    requirements = read_requirements(repo_dir / 'requirements' / name)
+    environment = dict(python_version=python)
+    names = [one.name for one in requirements if one.marker is None or one.marker.evaluate(environment)]
+    assert sorted(names) == sorted({one.name for one in requirements})
 
 
 def test_package_metadata_names_the_pins(repo_dir: Path) -> None:
@@ -81,14 +97,11 @@ def test_package_metadata_names_the_pins(repo_dir: Path) -> None:
         pytest.skip('the package is not installed here: make install does it')
     pins = set()
     for name in ['runtime.txt', *EXTRAS]:
-        extra = '' if name == 'runtime.txt' else f'extra == "{name.removesuffix(".txt")}"'
-        for package, version in read_pins(repo_dir / 'requirements' / name).items():
-            pins.add((f'{package}=={version}', extra))
-    required = {
-        tuple(part.strip() for part in line.partition(';')[::2])
-        for line in importlib.metadata.requires('sparse-rcnn-ext')
-    }
-    assert required == pins
+        for pin in read_requirements(repo_dir / 'requirements' / name):
+            extra = [] if name == 'runtime.txt' else [f'extra == "{name.removesuffix(".txt")}"']
+            markers = ' and '.join([str(pin.marker)] * bool(pin.marker) + extra)
+            pins.add(Requirement(f'{pin.name}{pin.specifier}' + f'; {markers}' * bool(markers)))
+    assert set(map(Requirement, importlib.metadata.requires('sparse-rcnn-ext'))) == pins
 
 
 def test_installed_versions_are_the_pins(repo_dir: Path) -> None:

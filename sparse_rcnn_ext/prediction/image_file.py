@@ -19,7 +19,7 @@ def read_image(path: Path) -> np.ndarray:
     it with black.
 
     Args:
-        path: A file of any format that OpenCV reads.
+        path: A file of any format that OpenCV reads, or a GIF; of one that moves, the first picture.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -33,8 +33,9 @@ def read_image(path: Path) -> np.ndarray:
         raise UnreadableError(error.strerror or str(error)) from error
     if not content:
         raise UnreadableError('the file is empty')
-    # OpenCV passes over the EXIF of WebP, and mmcv's other decoder does not.
-    backend = 'pillow' if content[:4] == b'RIFF' and content[8:12] == b'WEBP' else 'cv2'
+    # OpenCV passes over the EXIF of WebP and before 4.12 reads no GIF; mmcv's other decoder does both.
+    webp = content[:4] == b'RIFF' and content[8:12] == b'WEBP'
+    backend = 'pillow' if webp or content[:4] == b'GIF8' else 'cv2'
     log_level = cv2.setLogLevel(0)
     try:
         image = mmcv.imfrombytes(content, flag='color', backend=backend)

@@ -1,13 +1,13 @@
-"""Large images in overlapping slices, cut and joined by sahi (https://github.com/obss/sahi)."""
+"""Large images in overlapping slices, cut by sahi (https://github.com/obss/sahi)."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from sahi.postprocess.combine import batched_nms
 from sahi.slicing import get_slice_bboxes
 from torch import Tensor
+from torchvision.ops import batched_nms
 
 from .run import Detector
 
@@ -55,8 +55,9 @@ class SlicedPredictor:
         if len(windows) == 1:
             return found[0]
         detections = InstanceData.cat(found)
-        rows = torch.cat([detections.bboxes, detections.scores[:, None], detections.labels[:, None]], dim=1)
-        return detections[torch.tensor(batched_nms(rows.numpy(), 'IOU', MAX_IOU), dtype=torch.long)]
+        # It moves the boxes of each class far away from the others', and float32 would round them there.
+        boxes, scores = detections.bboxes.double(), detections.scores.double()
+        return detections[batched_nms(boxes, scores, detections.labels, MAX_IOU)]
 
 
 def _in_the_whole(boxes: Tensor, window: Sequence[int]) -> Tensor:

@@ -1,5 +1,6 @@
 """The detections of every stage on a data set, from one pass."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -48,7 +49,12 @@ def predict_stages(
         progress: Whether to show a bar.
     """
     loader = DataLoader(
-        Subset(dataset, indices), batch_size=batch_size, num_workers=num_workers, collate_fn=pseudo_collate
+        Subset(dataset, indices),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        collate_fn=pseudo_collate,
+        # As mmengine's runner does; by default Python 3.14 would import everything anew and pickle the data set.
+        multiprocessing_context='fork' if num_workers and os.name == 'posix' else None,
     )
     ids = iter([dataset.get_data_info(index)['img_id'] for index in indices])
     stages: list[list[dict]] = []

@@ -27,6 +27,12 @@ RUNS_IT = {
     'python tools/train.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py --compile': [
         'tests/tools/test_fast_modes.py::test_compiled_training_and_test'
     ],
+    'python tools/train.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py --cfg-options '
+    'long_side=512 decay=cosine amp=bf16 debug=16': ['tests/tools/test_640_training.py::test_trains_and_tests'],
+    'python tools/analysis/benchmark.py all --device cpu --threads 2 --out docs/benchmarks/cpu': [
+        'tests/tools/test_benchmark.py::test_everything_is_measured',
+        'tests/tools/test_benchmark.py::test_the_fixed_list_and_growth',
+    ],
     'python tools/deploy/evaluate.py CONFIG FILE': [
         'tests/tools/test_export.py::test_an_exported_file_scores_as_the_checkpoint'
     ],

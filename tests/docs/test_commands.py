@@ -19,15 +19,10 @@ PLACEHOLDERS = {'CONFIG': f'configs/sparse_rcnn/{COCO}.py', 'INPUT…': 'photos'
 
 # What is typed after a command that would take long.
 SHORTER = {
-    'python tools/analysis/benchmark.py all --device cpu --threads 2 --out docs/benchmarks/cpu': [
-        '--only',
-        'RoI features',
-        '--rounds=1',
-    ],
+    'python tools/analysis/mmdet_tool.py coco_error_analysis detections.json curves --ann '
+    'data/coco/annotations/instances_val2017.json --types bbox': ['--ann', 'two_classes.json'],
     'python tools/analysis/pipeline_speed.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py '
     '--against plain --cfg-options data_root=COCO': ['debug=3', '--images=2', '--seconds=0'],
-    'python tools/train.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py --cfg-options '
-    'long_side=512 decay=cosine amp=bf16 debug=16': ['debug=2', 'long_side=128'],
     'python tools/train.py configs/sparse_rcnn/sparse-rcnn_lite0_fpn_bccd.py --seed 0': [
         '--cfg-options',
         'max_epochs=1',

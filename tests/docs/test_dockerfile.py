@@ -73,8 +73,8 @@ def make(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
 def test_base_fits_the_package(steps, repo_dir):
     (base,) = [step.words for step in steps if step.name == 'FROM']
     version = re.fullmatch(r'python:(3\.\d+)-slim', *base)[1]
-    assert "requires-python = '>=3.10,<3.13'" in (repo_dir / 'pyproject.toml').read_text()
-    assert version in ('3.10', '3.11', '3.12')
+    assert "requires-python = '>=3.10,<3.15'" in (repo_dir / 'pyproject.toml').read_text()
+    assert version in ('3.10', '3.11', '3.12', '3.13', '3.14')
 
 
 def test_files_suffice_for_the_installation(image, tmp_path):

@@ -1,10 +1,7 @@
 """The evaluator of our configs, which tools/test.py runs, gives COCO's own numbers."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -126,7 +123,7 @@ def test_the_truth_scores_one(repo_dir, ann_file, annotations, part):
     assert found == {f'coco/bbox_{item}': 1.0 for item in ITEMS[:6]}
 
 
-def test_the_truth_scores_one_through_the_tool(repo_dir, ann_file, tmp_path):
+def test_the_truth_scores_one_through_the_tool(repo_dir, ann_file, run_process, tmp_path):
     """Also where the classes stand in another order than the categories of the file."""
     config, checkpoint = tmp_path / 'truth.py', tmp_path / 'nothing.pth'
     data_root = f'{ann_file.parents[1]}/'
@@ -140,18 +137,9 @@ def test_the_truth_scores_one_through_the_tool(repo_dir, ann_file, tmp_path):
         f'test_evaluator = dict(ann_file={str(ann_file)!r})\n'
     )
     torch.save(dict(meta={}, state_dict={}), checkpoint)
-    environment = os.environ | dict(PYTHONPATH=str(repo_dir), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    result = subprocess.run(
-        [sys.executable, repo_dir / 'tools/test.py', config, checkpoint, '--work-dir', tmp_path],
-        env=environment,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout
-    lines = re.findall(r'Average (Precision|Recall) .*maxDets= *(\d+) \] = (\d\.\d{3})', result.stdout)
+    code, printed = run_process(repo_dir / 'tools/test.py', [config, checkpoint, '--work-dir', tmp_path], tmp_path)
+    assert code == 0, printed
+    lines = re.findall(r'Average (Precision|Recall) .*maxDets= *(\d+) \] = (\d\.\d{3})', printed)
     assert [limit for _, limit, _ in lines[6:]] == ['1', '10', '100', '100', '100', '100']
     assert lines[:6] == [('Precision', '100', '1.000')] * 6
     assert lines[8:] == [('Recall', '100', '1.000')] * 4

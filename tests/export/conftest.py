@@ -26,23 +26,22 @@ def tiny_detector(tiny_recipe: Config) -> SparseRCNN:
 
 
 @pytest.fixture(scope='session')
-def export(tiny_recipe: Config, tiny_detector: SparseRCNN, tmp_path_factory) -> Export:
-    """``export(format, dynamic=…, half=…)`` writes a file of the tiny detector, once; skips without its runtime."""
-    written: dict[tuple, Path] = {}
+def export(tiny_recipe: Config, tiny_detector: SparseRCNN, made_once) -> Export:
+    """``export(format, dynamic=…, half=…)``: a file of the tiny detector, written once; skips without its runtime."""
 
     def write(kind: str, dynamic: bool = True, half: bool = False) -> Path:
         for name in PACKAGES[kind] + RUNTIMES[kind]:
             pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
-        key = kind, dynamic, half
-        if key not in written:
-            out = tmp_path_factory.mktemp('exported') / f'tiny{ENDINGS[kind]}'
+        file = f'tiny{ENDINGS[kind]}'
+
+        def fill(folder: Path) -> None:
             metadata = describe(tiny_recipe, tiny_detector, tiny_recipe.classes, dynamic, half)
             if kind == 'openvino' and dynamic:
                 # What its writer does but for another ONNX export of seconds; files of fixed size are the writer's.
-                convert_to_openvino(write('onnx', dynamic, half), metadata, out)
+                convert_to_openvino(write('onnx', dynamic, half), metadata, folder / file)
             else:
-                WRITERS[kind](DetectionGraph(tiny_detector, metadata['pad_divisor'], half), metadata, out)
-            written[key] = out
-        return written[key]
+                WRITERS[kind](DetectionGraph(tiny_detector, metadata['pad_divisor'], half), metadata, folder / file)
+
+        return made_once(f'{kind}-{"dynamic" if dynamic else "fixed"}-{"half" if half else "single"}', fill) / file
 
     return write

@@ -1,8 +1,11 @@
 """Our model computes what mmdet's own SparseRCNN computes, at full size, from the same state dict."""
 
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import mmdet
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -10,7 +13,8 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-BATCH_SHAPE = (128, 160)
+BATCH_SHAPE = (96, 128)
+PROPOSALS = 25  # not 100: in float64 their filters are gigabytes
 
 
 def sample(size, num_boxes, seed):
@@ -30,7 +34,10 @@ def sample(size, num_boxes, seed):
 
 @pytest.fixture(scope='module')
 def models(repo_dir):
-    """mmdet's model from mmdet's config, and ours from our config with the same weights, both in float64."""
+    """mmdet's model from mmdet's config, and ours from our config with the same weights, both in float64.
+
+    The weights are the same in memory too: twice would be nearly a gigabyte more.
+    """
     path = Path(mmdet.__file__).parent / '.mim/configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py'
     if not path.is_file():
         pytest.skip(f'this mmdet comes without its configs: no {path}')
@@ -39,14 +46,21 @@ def models(repo_dir):
     ours = Config.fromfile(repo_dir / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py').model
     for cfg in (theirs, ours):
         cfg.backbone.init_cfg = None
-    theirs, ours = MODELS.build(theirs), MODELS.build(ours)
-    theirs.init_weights()
+        cfg.rpn_head.num_proposals = PROPOSALS
+    theirs.test_cfg.rcnn.max_per_img = PROPOSALS
+    ours = MODELS.build(ours)
+    torch.set_default_dtype(torch.float64)
+    try:
+        theirs = MODELS.build(theirs)
+        theirs.init_weights()
+    finally:
+        torch.set_default_dtype(torch.float32)
     # Fresh weights would give every class the same low score and every stage nearly the same box.
     with torch.no_grad():
         for head in theirs.roi_head.bbox_head:
             head.fc_cls.bias.normal_(-2, 1)
-    ours.load_state_dict(theirs.state_dict(), strict=True)
-    return theirs.double(), ours.double()
+    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
+    return theirs, ours
 
 
 @pytest.fixture(scope='module')
@@ -54,8 +68,8 @@ def inputs():
     """Two normalised images; the batch is padded to the larger sides."""
     images = torch.zeros(2, 3, *BATCH_SHAPE, dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
-    images[0, :, :128, :150] = torch.randn(3, 128, 150, generator=generator, dtype=torch.float64)
-    images[1, :, :100, :160] = torch.randn(3, 100, 160, generator=generator, dtype=torch.float64)
+    images[0, :, :96, :120] = torch.randn(3, 96, 120, generator=generator, dtype=torch.float64)
+    images[1, :, :80, :128] = torch.randn(3, 80, 128, generator=generator, dtype=torch.float64)
     return images
 
 
@@ -64,26 +78,52 @@ def test_state_dicts_have_the_same_names_and_shapes(models):
     assert theirs == ours
 
 
+@contextmanager
+def each_gradient(model, use):
+    """Call ``use(name, gradient)`` for each parameter as a backward pass computes it, and keep none."""
+
+    def hook(name, parameter):
+        use(name, parameter.grad)
+        parameter.grad = None
+
+    handles = [
+        parameter.register_post_accumulate_grad_hook(partial(hook, name))
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+    yield
+    for handle in handles:
+        handle.remove()
+
+
 @pytest.mark.parametrize('num_boxes', [(7, 3), (5, 0)], ids=['two sizes', 'one image without boxes'])
-def test_losses_and_gradients(models, inputs, num_boxes):
-    losses, grads = [], []
-    for model in models:
-        model.train().zero_grad()
-        samples = [sample((128, 150), num_boxes[0], 2), sample((100, 160), num_boxes[1], 3)]
+def test_losses_and_gradients(models, inputs, num_boxes, tmp_path):
+    """mmdet's gradients wait in files: those of 106 million parameters are a gigabyte."""
+    losses, expected, deviations = [], set(), {}
+
+    def keep(name, gradient):
+        np.save(tmp_path / f'{name}.npy', gradient.numpy())
+        expected.add(name)
+
+    def compare(name, gradient):
+        theirs = torch.from_numpy(np.load(tmp_path / f'{name}.npy'))
+        deviations[name] = (gradient - theirs).norm() / (1e-6 * theirs.norm() + 1e-12)
+
+    for model, use in zip(models, (keep, compare), strict=True):
+        model.train()
+        samples = [sample((96, 120), num_boxes[0], 2), sample((80, 128), num_boxes[1], 3)]
         found = model.loss(inputs, samples)
-        sum(value for name, value in found.items() if 'loss' in name).backward()
+        with each_gradient(model, use):
+            sum(value for name, value in found.items() if 'loss' in name).backward()
         losses.append({name: value.item() for name, value in found.items()})
-        grads.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
 
     theirs, ours = losses
     assert set(theirs) == set(ours)
     for name, value in theirs.items():
         # mmdet adds 1.2e-7 to the number of boxes that it divides by.
         assert ours[name] == pytest.approx(value, rel=1e-6), name
-    theirs, ours = grads
-    assert set(theirs) == set(ours)
-    for name, grad in theirs.items():
-        assert (ours[name] - grad).norm() <= 1e-6 * grad.norm() + 1e-12, name
+    assert len(expected) > 300 and set(deviations) == expected
+    assert {name: deviation for name, deviation in deviations.items() if not deviation <= 1} == {}
 
 
 def test_predictions(models, inputs):
@@ -91,7 +131,7 @@ def test_predictions(models, inputs):
     for model in models:
         model.eval()
         with torch.no_grad():
-            results = model.predict(inputs, [sample((128, 150), 0, 0), sample((100, 160), 0, 0)])
+            results = model.predict(inputs, [sample((96, 120), 0, 0), sample((80, 128), 0, 0)])
         found.append([result.pred_instances for result in results])
     for theirs, ours in zip(*found, strict=True):
         theirs = theirs[theirs.scores.argsort(descending=True)]  # mmdet leaves its detections unsorted

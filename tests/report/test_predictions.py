@@ -47,6 +47,16 @@ def test_batches_give_what_single_images_give(model, dataset):
     assert batched.uses.shape == (12,)
 
 
+def test_workers_need_no_pickle(model, dataset):
+    """Whatever Python's own way to start a process is: a transform of one's own may hold what cannot be pickled."""
+    unfit = copy.copy(dataset)
+    unfit.note = lambda: None
+    expected = predict_stages(model, dataset, range(3), 1, 0, 0.3, progress=False).stages[-1]
+    found = predict_stages(model, unfit, range(3), 1, 1, 0.3, progress=False).stages[-1]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one['bboxes'], other['bboxes'], atol=1e-4)
+
+
 def test_use_of_proposals(model, dataset):
     uses = {thr: predict_stages(model, dataset, range(3), 1, 0, thr, progress=False).uses for thr in (0.0, 0.2, 1.0)}
     assert uses[0.0].tolist() == [3] * 12 and uses[1.0].tolist() == [0] * 12

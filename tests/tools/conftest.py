@@ -73,7 +73,7 @@ def run_tool(repo_dir, run_process, tool_environment) -> Run:
         is_python = name.endswith('.py')
         if is_python and not variables:
             return subprocess.CompletedProcess(command, *run_process(command[0], command[1:], cwd))
-        # A fork has read its environment already, as torch has CXX.
+        # What is imported has read its environment already, as torch has CXX: Python has to start anew.
         return subprocess.run(
             [sys.executable, *command] if is_python else command,
             cwd=cwd,

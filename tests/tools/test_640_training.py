@@ -36,6 +36,7 @@ TINY = [
     'model.roi_head.bbox_head.num_heads=4',
     'model.roi_head.bbox_head.dynamic_conv_cfg.feat_channels=8',
     'default_hooks.logger.interval=1',
+    'default_hooks.report.enabled=False',
     *(
         f'{split}_dataloader.{setting}'
         for split in ('train', 'val', 'test')

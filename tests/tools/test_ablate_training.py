@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -45,8 +44,8 @@ def epochs_saved(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_interrupted_then_finished_then_known(folder: Path, repo_dir, tool_environment, run_tool):
-    command = [sys.executable, str(repo_dir / 'tools/ablate.py'), *OPTIONS]
+def test_interrupted_then_finished_then_known(folder: Path, repo_dir, python, tool_environment, run_tool):
+    command = [python, str(repo_dir / 'tools/ablate.py'), *OPTIONS]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     first = subprocess.Popen(command, cwd=folder, env=tool_environment, **pipes)
     deadline = time.monotonic() + 250

@@ -13,6 +13,7 @@ SHORT_TRAINING = [
     'train_dataloader.dataset.indices=4',
     'val_dataloader.dataset.indices=2',
     'train_cfg.val_interval=1',
+    'default_hooks.report.enabled=False',
 ]
 
 

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from itertools import combinations
@@ -32,12 +31,12 @@ def photo(tmp_path) -> Path:
 
 
 @pytest.fixture
-def served(tiny_detector, port, repo_dir, tool_environment, tmp_path) -> Iterator[subprocess.Popen]:  # noqa: F811
+def served(tiny_detector, port, repo_dir, python, tool_environment, tmp_path) -> Iterator[subprocess.Popen]:  # noqa: F811
     """The tool, ready at ``port``; its temporary files are in tmp_path/'temporary'."""
     (tmp_path / 'temporary').mkdir()
     options = ['--port', port, '--score-thr', 0.05, '--max-mb', 1, '--max-megapixels', 0.1, '--device', 'cpu']
     process = subprocess.Popen(
-        [sys.executable, *map(str, [repo_dir / 'tools/demo.py', *tiny_detector, *options])],
+        [python, *map(str, [repo_dir / 'tools/demo.py', *tiny_detector, *options])],
         cwd=tmp_path,
         # A proxy that answers nothing: the page must come without one.
         env=tool_environment | dict(TMPDIR=str(tmp_path / 'temporary'), http_proxy='http://127.0.0.1:9'),

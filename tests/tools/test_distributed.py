@@ -6,7 +6,6 @@ import re
 import runpy
 import socket
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,10 +77,10 @@ def test_two_machines_form_one_job(tiny_config, run_tool, tmp_path):
     assert files_of_run(tmp_path / 'run') == (['epoch_1.pth'], 1)
 
 
-def test_gradient_of_two_processes_is_that_of_one(tiny_config, tool_environment, tmp_path):
+def test_gradient_of_two_processes_is_that_of_one(tiny_config, python, tool_environment, tmp_path):
     worker = Path(__file__).with_name('gradient_worker.py')
     torchrun = ['-m', 'torch.distributed.run', '--standalone', '--local-addr', '127.0.0.1', '--nproc-per-node', '2']
-    command = [sys.executable, *torchrun, worker, tiny_config, tmp_path / 'two.pth']
+    command = [python, *torchrun, worker, tiny_config, tmp_path / 'two.pth']
     result = subprocess.run([*map(str, command)], env=tool_environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     two = torch.load(tmp_path / 'two.pth')
@@ -123,12 +122,12 @@ def slurm(tmp_path, tool_environment) -> dict[str, str]:
     }
 
 
-def test_slurm_train(tiny_config, run_tool, tmp_path, slurm, repo_dir):
+def test_slurm_train(tiny_config, python, run_tool, tmp_path, slurm, repo_dir):
     arguments = ['--work-dir', tmp_path / 'run', '--cfg-options', *ONE_IMAGE_EACH]
     result = run_tool('slurm_train.sh', 'a partition', 'a job', tiny_config, *arguments, cwd=tmp_path, **slurm)
     assert result.returncode == 0, result.stdout
     recorded = (tmp_path / 'srun.txt').read_text().splitlines()
-    start = recorded.index(sys.executable)
+    start = recorded.index(python)
     assert set(recorded[:start]) == {
         '--partition=a partition',
         '--job-name=a job',
@@ -146,7 +145,7 @@ def test_slurm_train(tiny_config, run_tool, tmp_path, slurm, repo_dir):
     assert files_of_run(tmp_path / 'run') == (['epoch_1.pth'], 1)
 
 
-def test_slurm_test(tiny_config, run_tool, tmp_path, slurm, repo_dir):
+def test_slurm_test(tiny_config, python, run_tool, tmp_path, slurm, repo_dir):
     """The command only: what two tasks compute, the tests above cover."""
     (tmp_path / 'bin/srun').write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@" >"$SRUN_RECORD"\n')
     variables = slurm | {'GPUS': '16', 'CPUS_PER_TASK': '3', 'SRUN_ARGS': ''}
@@ -155,7 +154,7 @@ def test_slurm_test(tiny_config, run_tool, tmp_path, slurm, repo_dir):
     recorded = (tmp_path / 'srun.txt').read_text().splitlines()
     assert {'--ntasks=16', '--ntasks-per-node=8', '--gres=gpu:8', '--cpus-per-task=3'} < set(recorded)
     tool = str(repo_dir / 'tools/test.py')
-    expected = [sys.executable, '-u', tool, str(tiny_config), 'some file.pth', '--out', 'o', '--launcher', 'slurm']
+    expected = [python, '-u', tool, str(tiny_config), 'some file.pth', '--out', 'o', '--launcher', 'slurm']
     assert recorded[-len(expected) :] == expected
 
 

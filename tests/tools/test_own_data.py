@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from tests.datasets.tiny_coco import cats_and_dogs, write
 
 KNOBS = ['data_root=data/pets', 'long_side=64', 'num_proposals=10', 'num_workers=0', 'max_epochs=1']
+KNOBS += ['default_hooks.report.enabled=False']
 
 
 @pytest.fixture(scope='module')

@@ -43,13 +43,10 @@ def small_settings(config: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_everything_and_again(repo_dir: Path, run_tool, tmp_path: Path):
-    """From another folder, with an empty home and no display; the second run trains no more."""
+    """From another folder, with an empty home and no display as all tools here; the second run trains no more."""
     options = ['--work-dir', 'my run', '--data-root', 'my data', '--num-train', 2, '--num-val', 2]
     options += ['--cfg-options', *small_settings(repo_dir / CONFIG)]
-    home = tmp_path / 'home'
-    home.mkdir()
-    surroundings = dict(cwd=tmp_path, HOME=str(home), DISPLAY='', MPLBACKEND='')
-    first = run_tool('quickstart.py', *options, **surroundings)
+    first = run_tool('quickstart.py', *options, cwd=tmp_path)
     assert first.returncode == 0, first.stdout
     assert re.search(r'Epoch\(train\).* eta: |Iter\(train\).* eta: ', first.stdout), 'progress of the training'
     assert 'Epoch(test)' in first.stdout
@@ -70,7 +67,7 @@ def test_everything_and_again(repo_dir: Path, run_tool, tmp_path: Path):
         path: path.stat().st_mtime_ns for path in [*(tmp_path / 'my run').glob('*.pth'), *tmp_path.glob('my data/*/*')]
     }
     assert len(kept) == 1 + 2 + 2 + 2
-    second = run_tool('quickstart.py', *options, **surroundings)
+    second = run_tool('quickstart.py', *options, cwd=tmp_path)
     assert second.returncode == 0, second.stdout
     assert 'complete already' in second.stdout
     assert 'Trained already: my run/' in second.stdout
@@ -178,7 +175,9 @@ def test_paths_of_the_data_are_moved(tool, repo_dir: Path, tmp_path: Path):
         assert config.model == original.model
 
 
-def test_failing_tool_is_one_sentence(tool, capfd):
+def test_failing_tool_is_one_sentence(tool, python, capfd, monkeypatch):
+    monkeypatch.setattr(sys, 'executable', python)
+    monkeypatch.setenv('TOOL_CALL', '')
     with pytest.raises(tool.UserError, match=r'"python tools/test.py no_config.py no.pth" failed with exit code 1'):
         tool.run_tool('tools/test.py', 'no_config.py', 'no.pth')
     assert 'no config file no_config.py' in capfd.readouterr().err

@@ -1,6 +1,8 @@
 """The scripts that build the environment: which Python they take, and what an interrupted installation leaves."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,10 @@ FAKE_PYTHON = """#!/usr/bin/env bash
 set -e
 here=$(dirname "$0")
 case "$1 $2" in
-    '-c import sys, venv'*) exit 0 ;;
-    '-c import sys; print'*) echo "$0" ;;
+    '-c import sys; print("'*) [ -z "${FAILS-}" ]; echo "${VERSION:-3.12.1}" ;;
+    '-c import sys; sys.exit'*) [ -z "${TOO_OLD-}" ] ;;
+    '-c import venv'*) [ -z "${NO_VENV-}" ] ;;
+    '-c import sys; print(sys.executable'*) echo "$0" ;;
     '-m venv') mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
     '-m pip') echo "$*" >>"$LOG"; [ ! -e "$BROKEN" ] ;;
     '-c import sparse_rcnn_ext'*) exit 0 ;;
@@ -34,11 +38,16 @@ def run(command: list, **variables: object) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def install(repo_dir: Path, tmp_path: Path):
+def fake(tmp_path: Path) -> Path:
+    path = tmp_path / 'fake-python'
+    path.write_text(FAKE_PYTHON)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def install(repo_dir: Path, tmp_path: Path, fake: Path):
     """Calls install.sh for the folder tmp_path/venv with the fake Python."""
-    fake = tmp_path / 'python'
-    fake.write_text(FAKE_PYTHON)
-    fake.chmod(0o755)
 
     def call(requirements: str = 'requirements/runtime.txt') -> subprocess.CompletedProcess:
         command = [repo_dir / 'tools/setup/install.sh', tmp_path / 'venv', requirements, fake]
@@ -52,12 +61,54 @@ def test_find_python_takes_the_one_that_is_named(repo_dir: Path) -> None:
     assert result.stdout.strip() == sys.executable
 
 
-def test_find_python_refuses_an_old_one_in_one_sentence(repo_dir: Path) -> None:
-    result = run([repo_dir / 'tools/setup/find_python.sh', 'python3.6'])
+@pytest.mark.parametrize(
+    ('variables', 'found'),
+    [
+        (dict(VERSION='3.9.18', TOO_OLD=1), '{0} is Python 3.9.18'),
+        (dict(VERSION='3.15.0', TOO_OLD=1), '{0} is Python 3.15.0'),
+        (dict(VERSION='3.13.5', NO_VENV=1), '{0} is Python 3.13.5 without venv'),
+        (dict(FAILS=1), '{0} is no Python that runs'),
+    ],
+)
+def test_find_python_says_in_one_sentence_what_it_found(repo_dir: Path, fake: Path, variables, found) -> None:
+    result = run([repo_dir / 'tools/setup/find_python.sh', fake], **variables)
+    assert (result.returncode, result.stdout, result.stderr.count('\n')) == (1, '', 1)
+    assert result.stderr.startswith(f'No usable Python: {found.format(fake)}. Install Python 3.10 to 3.14')
+
+
+def test_find_python_refuses_one_that_is_not_there(repo_dir: Path, tmp_path: Path) -> None:
+    result = run([repo_dir / 'tools/setup/find_python.sh', tmp_path / 'python'])
     assert result.returncode == 1
-    assert result.stdout == ''
-    assert result.stderr.count('\n') == 1
-    assert 'among: python3.6. Install Python 3.10, 3.11 or 3.12' in result.stderr
+    assert result.stderr.startswith(f'No usable Python: {tmp_path}/python is not there. Install Python')
+
+
+def test_find_python_takes_the_newest_that_fits(repo_dir: Path, fake: Path, tmp_path: Path) -> None:
+    """Of those that the PATH has: python3.14 is there in name only, as a manager of versions leaves it."""
+    programs = tmp_path / 'bin'
+    programs.mkdir()
+    for name in ('bash', 'dirname'):
+        (programs / name).symlink_to(shutil.which(name))
+    (programs / 'python3.14').write_text('#!/usr/bin/env bash\nexit 127\n')
+    (programs / 'python3.14').chmod(0o755)
+    for name in ('python3.13', 'python3.10', 'python3'):
+        (programs / name).symlink_to(fake)
+    command = [repo_dir / 'tools/setup/find_python.sh']
+    assert run(command, PATH=programs).stdout == f'{programs}/python3.13\n'
+    refused = run(command, PATH=programs, VERSION='3.9.2', TOO_OLD=1)
+    assert refused.stderr.startswith(
+        'No usable Python: python3.14 is no Python that runs, python3.13 is Python 3.9.2, python3.10 is Python 3.9.2, '
+        'python3 is Python 3.9.2. Install'
+    )
+
+
+def test_python_versions_are_the_same_everywhere(repo_dir: Path) -> None:
+    assert "requires-python = '>=3.10,<3.15'" in (repo_dir / 'pyproject.toml').read_text()
+    script = (repo_dir / 'tools/setup/find_python.sh').read_text()
+    assert '(3, 10) <= sys.version_info[:2] < (3, 15)' in script
+    names = re.search(r'candidates=\((python3\.1.+?) python3 python\)', script)[1].split()
+    assert names == [f'python3.{minor}' for minor in range(14, 9, -1)]
+    for name in ('README.md', 'Makefile'):
+        assert 'Python 3.10 to 3.14' in (repo_dir / name).read_text(), name
 
 
 def test_headless_opencv_is_unpacked_last(install, tmp_path: Path) -> None:

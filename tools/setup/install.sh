@@ -35,7 +35,9 @@ echo "installing $requirements" >"$state"
 # opencv-python (onedl-mmcv and imaug want it) needs libGL, which a bare server lacks; opencv-python-headless (imaug wants
 # it too) does not. Both write the folder cv2, so whichever pip unpacks last wins. We want the headless one, therefore it
 # is unpacked once more. The other stays listed as installed, so that pip sees every requirement met and leaves it alone.
-"$venv/bin/python" -m pip install --no-deps --force-reinstall "$(grep '^opencv-python-headless==' "$requirements")"
+headless=()
+while IFS= read -r line; do headless+=("$line"); done < <(grep '^opencv-python-headless==' "$requirements")
+"$venv/bin/python" -m pip install --no-deps --force-reinstall "${headless[@]}"
 
 "$venv/bin/python" -c 'import sparse_rcnn_ext, mmdet.models'
 echo "ready $requirements" >"$state"

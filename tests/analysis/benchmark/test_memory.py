@@ -1,53 +1,34 @@
-"""Peak memory. That a process of its own measures it is tested with the tool."""
+"""Peak memory. What processes of their own are asked and answer, test_shipped.py tries."""
 
-from concurrent.futures import ProcessPoolExecutor
+import json
+import pkgutil
 from contextlib import nullcontext
-from multiprocessing import get_context
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
 from sparse_rcnn_ext.analysis.benchmark import memory, process_memory
-from sparse_rcnn_ext.analysis.benchmark.memory import STEP, WITH_STATE, measure_memory, peak_of_step
+from sparse_rcnn_ext.analysis.benchmark.memory import STEP, WITH_STATE, measure_memory
+from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from sparse_rcnn_ext.engine.errors import UserError
 
 MIB = 1 << 20
 
 
-class Step:
-    """Touches as much memory as it is told to, and frees all of it."""
-
-    def __init__(self, mib: int) -> None:
-        self.mib = mib
-        self.runs = 0
-        self.contestant = SimpleNamespace(device='cpu')
-        self.model = nn.Linear(MIB // 4, 3, bias=False)  # 3 MiB
-        self.optimizer = SimpleNamespace(state={self.model.weight: dict(mean=torch.ones(MIB // 4), step=5)})  # 1 MiB
-        self.images = torch.ones(2 * MIB // 4)  # 2 MiB
-
-    def run(self) -> None:
-        self.runs += 1
-        half = torch.ones(self.mib * MIB // 8)
-        del half
-        torch.ones(self.mib * MIB // 4)
-
-
-def measure_peaks(mib: int) -> tuple[dict[str, int], int]:
-    step = Step(mib)
-    return peak_of_step(step), step.runs
-
-
 @pytest.mark.skipif(not process_memory.RESET.exists(), reason='no /proc/self/clear_refs on this system')
-@pytest.mark.parametrize('mib', [64, 200])
-def test_peak_is_what_a_step_touches(mib):
-    # In a process of its own: another test may have told malloc to keep what is freed.
-    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as processes:
-        peaks, runs = processes.submit(measure_peaks, mib).result()
-    assert runs == 3
-    assert peaks[STEP] == pytest.approx(mib * MIB, abs=6 * MIB)
-    assert peaks[WITH_STATE] - peaks[STEP] == 6 * MIB
+def test_peak_is_what_a_step_touches(run_process, tmp_path):
+    """In a process of its own: in this one a test may have told malloc to keep what is freed."""
+    code, printed = run_process(str(Path(__file__).with_name('peak_worker.py')), ['64', '200'], tmp_path)
+    assert code == 0, printed
+    for mib, (peaks, runs) in zip((64, 200), json.loads(printed.splitlines()[-1]), strict=True):
+        assert runs == 3
+        assert peaks[STEP] == pytest.approx(mib * MIB, abs=6 * MIB)
+        assert peaks[WITH_STATE] - peaks[STEP] == 6 * MIB
+
+
+def test_the_process_finds_its_job_and_the_list_its_row():
+    assert callable(pkgutil.resolve_name(memory.JOB))
+    assert {row.comparison for row in rows_for('cpu') if row.what == 'memory'} <= {STEP, WITH_STATE}
 
 
 def test_a_process_for_each_side_and_round(tiny, monkeypatch):

@@ -227,6 +227,7 @@ def test_workers_are_reproducible(drawn):
             drawn,
             batch_size=3,
             num_workers=2,
+            multiprocessing_context='fork',  # as in training: mmengine forks whatever Python's own default is
             collate_fn=pseudo_collate,
             worker_init_fn=lambda worker: worker_init_fn(worker, num_workers=2, rank=0, seed=seed),
         )

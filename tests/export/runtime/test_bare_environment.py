@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.export import Detector
+from tests.test_packaging import read_pins
 
 # A new environment and a download.
 pytestmark = pytest.mark.slow
@@ -46,8 +47,7 @@ def bare_python(tmp_path_factory, repo_dir) -> Path:
     if made.returncode:
         pytest.skip(f'python -m venv does not work here: {made.stderr.strip().splitlines()[-1:]}')
     python = folder / ('Scripts' if os.name == 'nt' else 'bin') / 'python'
-    pins = (repo_dir / 'requirements/deploy.txt').read_text().split()
-    (onnxruntime,) = [pin for pin in pins if pin.startswith('onnxruntime==')]
+    onnxruntime = f'onnxruntime=={read_pins(repo_dir / "requirements/deploy.txt")["onnxruntime"]}'
     installed = run(python, '-m', 'pip', 'install', '--disable-pip-version-check', onnxruntime, 'numpy', 'Pillow')
     if installed.returncode:
         pytest.skip(f'pip finds no index or cannot install here: {installed.stderr.strip().splitlines()[-1:]}')
