@@ -4,6 +4,7 @@
 #   STACK   onedl: the maintained continuations of mmdet, mmengine and mmcv (default); upstream: the last OpenMMLab releases
 #   VENV    the folder of the environment; default: .venv, or .venv-upstream
 #   JOBS    test processes; default: 2
+#   SLOW    1: also the tests that take minutes
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -13,6 +14,7 @@ PYTHON ?=
 STACK ?= onedl
 JOBS ?= 2
 PYTEST_ARGS ?=
+SLOW ?=
 
 ifeq ($(STACK),onedl)
 VENV ?= .venv
@@ -32,12 +34,12 @@ EXTRAS := requirements/tests.txt requirements/deploy.txt requirements/demo.txt
 .PHONY: help quickstart install test lint clean
 
 help:
-	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: under 12 minutes'
+	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: 25 minutes on two slow cores'
 	@echo 'make install      only the environment $(VENV)'
-	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
+	@echo 'make test         lint and the tests, SLOW=1 also those that take minutes; PYTEST_ARGS="-k word" for a part'
 	@echo 'make lint         only ruff'
 	@echo 'make clean        remove the environments and caches; runs in work_dirs/ stay'
-	@echo 'Variables: PYTHON=python3.11  STACK=onedl|upstream  VENV=folder  JOBS=2'
+	@echo 'Variables: PYTHON=python3.11  STACK=onedl|upstream  VENV=folder  JOBS=2  SLOW=1'
 
 quickstart: $(INSTALLED)
 	$(VENV)/bin/python tools/quickstart.py
@@ -45,9 +47,9 @@ quickstart: $(INSTALLED)
 install: $(INSTALLED)
 	@echo 'Ready: $(VENV)/bin/python'
 
-# One thread a process: the test processes share the cores already.
+# One thread a process: the test processes share the cores already. In the order of tests/conftest.py.
 test: lint
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m '$(if $(SLOW),,not slow)' $(PYTEST_ARGS)
 
 lint: $(TESTS_INSTALLED)
 	$(VENV)/bin/ruff check .

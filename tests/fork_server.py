@@ -1,7 +1,8 @@
 """Runs tools as `python TOOL ARGUMENTS` does, each in a fork of one process that has imported what all of them need.
 
 Reads one JSON object a line: tool, arguments, cwd, log, and call, None or a function of the tool to call with the
-arguments in place of running it. Answers with the exit code. Starting Python anew would cost 8 s a command.
+arguments in place of running it. Answers with the exit code. Starting Python anew would cost 8 s a command. The only
+argument is the most seconds that a tool may take.
 """
 
 import importlib
@@ -14,7 +15,7 @@ import traceback
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-SECONDS = 300
+SECONDS = int(sys.argv[1])
 
 
 def preload() -> None:

@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 from sparse_rcnn_ext import opencv_check
+from tests.time_limits import LIMIT
 
 OPENMMLAB = {'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmengine'}
 UPSTREAM = {'mmcv-lite', 'mmdet', 'mmengine'}
@@ -137,7 +138,7 @@ def test_opencv_without_libgl_ends_in_one_sentence(repo_dir: Path, tmp_path: Pat
     reason = 'libGL.so.1: cannot open shared object file: No such file or directory'
     (tmp_path / 'cv2.py').write_text(f'raise ImportError({reason!r})\n')
     code = f'import sys; sys.path[:0] = {[str(tmp_path), str(repo_dir)]}; import sparse_rcnn_ext'
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=LIMIT, check=False)
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith(f'ImportError: OpenCV cannot be imported ({reason}): run `make install`')

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 import torchvision
 
 from sparse_rcnn_ext import portable_ops
+from tests.time_limits import LIMIT
 
 compiled = getattr(sys.modules['mmcv._ext'], '__file__', None) is not None
 portable_only = pytest.mark.skipif(compiled, reason='this mmcv has its compiled operators')
@@ -170,7 +171,7 @@ def run_python(code: str, *paths: Path) -> str:
     """Last line printed by a fresh interpreter that sees ``paths`` first."""
     prologue = f'import sys; sys.path[:0] = {[str(path) for path in paths]}\n'
     command = [sys.executable, '-c', prologue + textwrap.dedent(code)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout.splitlines()[-1]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT).stdout.splitlines()[-1]
 
 
 def test_mmdet_models_import_in_a_fresh_process(repo_dir: Path) -> None:

@@ -7,16 +7,19 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from sparse_rcnn_ext.engine.compilation import switch_compile
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.disk import explain_disk_errors
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
 from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
+from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.option_action import OptionAction
 from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
 from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,10 +50,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    add_trust_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         metavar='KEY=VALUE',
         help='knobs at the top of the config (long_side=512) or settings of it (model.rpn_head.num_proposals=50)',
     )
@@ -60,6 +64,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         cfg = load_config(args.config, args.cfg_options, args.work_dir)
         if args.amp:
             switch_amp(cfg, args.amp)
@@ -68,14 +73,15 @@ def main(argv: list[str] | None = None) -> None:
             cfg.merge_from_dict({'auto_scale_lr.enable': True})
         if args.seed is not None:
             cfg.merge_from_dict({'randomness.seed': args.seed})
-        choose_checkpoint(cfg, args.resume)
         check_data_paths(cfg, ('train', 'val'))
         check_pretrained(cfg)
         join_job(cfg, args.launcher)
-        runner = Runner.from_cfg(cfg)
-        set_learning_rate(runner)
-        with explain_failed_download(cfg):
-            runner.train()
+        choose_checkpoint(cfg, args.resume)
+        with explain_disk_errors(cfg.work_dir):
+            runner = Runner.from_cfg(cfg)
+            set_learning_rate(runner)
+            with explain_failed_download(cfg):
+                explain_lost_worker(runner.train)
 
 
 if __name__ == '__main__':

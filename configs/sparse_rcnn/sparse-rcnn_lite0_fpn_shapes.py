@@ -1,4 +1,4 @@
-# The quickstart: `make quickstart`, or by hand
+# Sparse R-CNN as published, small, on the quickstart's data; the ablations change it.
 #   python tools/dataset/make_shapes_coco.py data/shapes
 #   python tools/train.py configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py
 _base_ = [

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 
 from ..registry import OPTIM_WRAPPERS
 from .errors import UserError
+from .slow_bfloat16 import warn_of_slow_bfloat16
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -44,6 +45,8 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
                 'mixed precision in float16 needs CUDA, which this machine lacks: use --amp bf16 '
                 "or set optim_wrapper.dtype='bfloat16'"
             )
+        if dtype == 'bfloat16' and not cuda:
+            warn_of_slow_bfloat16()
         # Past the parent's constructor, which asserts a GPU; its methods use the three attributes below.
         OptimWrapper.__init__(self, optimizer, accumulative_counts=accumulative_counts, clip_grad=clip_grad)
         self.cast_dtype = getattr(torch, dtype)

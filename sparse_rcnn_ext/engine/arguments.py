@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from mmengine.config import DictAction
+from .option_action import OptionAction
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -20,5 +20,5 @@ def add_inference_options(parser: ArgumentParser) -> None:
 def add_cfg_options(parser: ArgumentParser, example: str, what: str = 'settings that override the config') -> None:
     """--cfg-options; the help ends in an ``example`` of one."""
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=f'{what}, such as {example}'
+        '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help=f'{what}, such as {example}'
     )

@@ -11,6 +11,7 @@ from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from .batch_norm_folding import fold_batch_norm
 from .compilation import compiled
 from .errors import UserError
+from .slow_bfloat16 import warn_of_slow_bfloat16
 
 ForwardStages = Callable[[Tensor, Tensor], StageOutputs]
 
@@ -48,11 +49,11 @@ def fast_forward_stages(
         raise UserError(
             f'fast inference needs a sparse_rcnn_ext.SparseRCNN, and the model is a {type(detector).__name__}'
         )
-    device = detector.rpn_head.init_proposal_bboxes.weight.device
+    device = next(detector.parameters()).device
     _check_dtype(dtype, device)
     fast = copy.deepcopy(detector).eval().requires_grad_(False)
     if fuse_conv_bn:
-        image = torch.zeros(1, 3, 64, 64, device=device, dtype=fast.rpn_head.init_proposal_bboxes.weight.dtype)
+        image = torch.zeros(1, 3, 64, 64, device=device, dtype=next(fast.parameters()).dtype)
         fold_batch_norm(nn.Sequential(fast.backbone, fast.neck), image.uniform_(-1, 1))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     nn.ModuleList([fast.backbone, fast.neck]).to(memory_format=layout)
@@ -75,3 +76,5 @@ def _check_dtype(dtype: str | None, device: torch.device) -> None:
         raise UserError(f"the dtype of fast inference is {dtype!r}: set it to 'float16', 'bfloat16' or None")
     if dtype == 'float16' and device.type != 'cuda':
         raise UserError('inference in float16 needs CUDA, which this machine lacks: use --amp bf16')
+    if dtype == 'bfloat16' and device.type == 'cpu':
+        warn_of_slow_bfloat16()

@@ -7,10 +7,14 @@ from zipfile import is_zipfile
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.runner.checkpoint import find_latest_checkpoint
 
+from .config_check import check_config
+from .config_file import explain_config_error
 from .config_knobs import load_with_knobs
 from .errors import UserError
+from .last_checkpoint import agree_on_last_checkpoint
+from .option_check import check_option_names
+from .safetensors_file import SUFFIX
 
 _CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -26,7 +30,8 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         work_dir: Where the run lands; None: the config's own ``work_dir``, else work_dirs/CONFIG_NAME.
 
     Raises:
-        UserError: If there is no such file, it is no config, or an option does not fit it.
+        UserError: If there is no such file, it is no config, an option does not fit it, or a type or a setting in it
+            is nothing that there is.
     """
     if not Path(path).is_file():
         raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
@@ -37,15 +42,15 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         cfg, knobs = load_with_knobs(path, options)
     except UserError:
         raise
-    except Exception as error:
-        if not options:
-            raise
-        given = ' '.join(f'{name}={value}' for name, value in options.items())
-        raise UserError(f'{path} cannot be evaluated with --cfg-options {given}: {error}') from error
+    except Exception as error:  # a config is a program
+        raise UserError(explain_config_error(error, path, options)) from error
+    settings = {name: value for name, value in options.items() if name not in knobs}
+    check_option_names(cfg, settings, path)
     try:
-        cfg.merge_from_dict({name: value for name, value in options.items() if name not in knobs})
-    except (TypeError, KeyError, IndexError, AssertionError) as error:
+        cfg.merge_from_dict(settings)
+    except (TypeError, KeyError, IndexError, AssertionError, ValueError, AttributeError) as error:
         raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+    check_config(cfg, path)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
     return cfg
 
@@ -56,7 +61,8 @@ def check_checkpoint(path: str, setting: str) -> None:
         return
     if not Path(path).is_file():
         raise UserError(f'no checkpoint file {path}: {setting} must name one')
-    if not is_torch_file(path):
+    # Nothing of a .safetensors file is cheaper to check than to read it.
+    if Path(path).suffix != SUFFIX and not is_torch_file(path):
         raise UserError(
             f'{path} is no file of torch.save, or was cut off: {setting} must name a checkpoint of tools/train.py '
             "(tools/convert/official_to_mmdet.py makes one of detectron2's .pkl)"
@@ -83,21 +89,18 @@ def stop_early(cfg: Config, num_stages: int) -> None:
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> None:
-    """Set ``resume`` and ``load_from`` as ``--resume`` asks.
+    """Set ``resume`` and ``load_from`` as ``--resume`` asks; in all processes of a job, after they have joined it.
 
     Args:
         cfg: The config of the run.
-        resume: None: as the config says; ``'auto'``: the last checkpoint of ``cfg.work_dir``, and where there is none
-            a fresh start from the config's ``load_from``; else the checkpoint to go on from.
+        resume: None: as the config says; ``'auto'``: the last whole checkpoint of ``cfg.work_dir``, and where there is
+            none yet a fresh start from the config's ``load_from``; else the checkpoint to go on from.
 
     Raises:
-        UserError: If the checkpoint file does not exist.
+        UserError: If the checkpoint file does not exist, or all of the run's are damaged.
     """
     if resume == 'auto':
-        latest = find_latest_checkpoint(cfg.work_dir)
-        if latest and not Path(latest).is_file():
-            # The run's folder was moved; the record of its last checkpoint holds the old place.
-            latest = str(Path(cfg.work_dir, Path(latest).name))
+        latest = agree_on_last_checkpoint(cfg.work_dir)
         cfg.resume = latest is not None
         cfg.load_from = latest or cfg.get('load_from')
     elif resume is not None:

@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from sparse_rcnn_ext.ablation import fingerprint, last_checkpoint_name, load_base, training_length
+from sparse_rcnn_ext.engine.errors import UserError
 
 QUICKSTART = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
 
@@ -21,11 +22,18 @@ def test_recipe_without_validation(repo_dir: Path):
     assert 'work_dir' not in cfg
 
 
+def test_recipe_with_validation(repo_dir: Path):
+    cfg = load_base(repo_dir / QUICKSTART, None, 4, 2)
+    assert cfg.train_cfg.val_interval == 2 and cfg.val_dataloader is not None
+    with pytest.raises(UserError, match=r'has no val_cfg: give it one, or leave --val-interval out$'):
+        load_base(repo_dir / QUICKSTART, dict(val_cfg=None, val_dataloader=None, val_evaluator=None), 4, 2)
+
+
 def test_nothing_waits_for_a_validation(repo_dir: Path):
     path = repo_dir / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py'
     checkpoint = load_base(path, None, None).default_hooks.checkpoint
     assert 'save_best' in Config.fromfile(path).default_hooks.checkpoint
-    assert checkpoint == dict(type='CheckpointHook', interval=1, max_keep_ckpts=2)
+    assert checkpoint == dict(type='sparse_rcnn_ext.AtomicCheckpointHook', interval=1, max_keep_ckpts=2)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from tests.models.small_model import CHANNELS, initialise, small_config
 ABLATIONS = Path(__file__).resolve().parents[2] / 'configs/sparse_rcnn/ablations'
 TABLES = yaml.safe_load((ABLATIONS / 'tables.yml').read_text())
 ROWS = sorted(path.stem for path in ABLATIONS.glob('*.py'))
+UPGRADES = ABLATIONS.with_name('upgrades')
+UPGRADE_ROWS = sorted(path.stem for path in UPGRADES.glob('*.py'))
 WHWH = torch.tensor([[96.0, 64, 96, 64], [80, 50, 80, 50]], dtype=torch.float64)
 
 
 def rebase(row: str, base: Path) -> Config:
-    """What a row changes, on top of another config."""
+    """What a row changes, such as ``stages-3`` or ``../upgrades/mal``, on top of another config."""
     text, times = re.subn(
         r'^_base_ = .*$', f'_base_ = {str(base)!r}', (ABLATIONS / f'{row}.py').read_text(), flags=re.M
     )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.time_limits import LIMIT
+
 PAGES = ('README.md', 'configs/sparse_rcnn/README.md', 'docs/*.md')
 SHELL_LANGUAGES = ('bash', 'console', 'sh', 'shell')
 OTHER_LANGUAGES = ('python', 'json', 'yaml', 'bibtex', 'text')
@@ -106,7 +108,7 @@ def read_commands(block: Block, folder: Path) -> list[Command]:
         env={'LC_ALL': 'C.UTF-8', 'PATH': '/nowhere'},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LIMIT,
     )
     if done.returncode or done.stderr:
         raise ValueError(f'{block.page}:{block.line}: bash says {done.stderr!r} ({done.returncode})')

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.time_limits import LIMIT
 from tests.tools.test_setup import FAKE_PYTHON
 
 INSTALL = 'make install'
@@ -66,7 +67,7 @@ def make(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
         if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'VENV', 'STACK', 'PYTHON')
     }
     return subprocess.run(
-        ['make', *arguments], cwd=folder, env=inherited | variables, capture_output=True, text=True, timeout=60
+        ['make', *arguments], cwd=folder, env=inherited | variables, capture_output=True, text=True, timeout=LIMIT
     )
 
 
@@ -102,7 +103,7 @@ def test_files_suffice_for_the_packaging(image):
 def test_files_suffice_for_the_import(image):
     """The installation ends with it."""
     code = 'import sparse_rcnn_ext, mmdet.models; print(sparse_rcnn_ext.__file__)'
-    done = subprocess.run([sys.executable, '-c', code], cwd=image, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, '-c', code], cwd=image, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip().splitlines()[-1]).is_relative_to(image)
 

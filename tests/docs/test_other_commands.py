@@ -14,6 +14,7 @@ from mmengine.registry import VISBACKENDS
 
 from tests.docs.other_tests import strings_of
 from tests.docs.pages import find_pages
+from tests.time_limits import LIMIT
 
 BACKEND_ROW = re.compile(r'^\| `(\w+VisBackend)` \| `pip install (\S+)` \| ?(.*?) ?\|$', re.MULTILINE)
 
@@ -32,7 +33,7 @@ def test_make(documented, repo_dir):
     }
     for arguments in commands:
         command = ['make', '--dry-run', '--always-make', *arguments]
-        done = subprocess.run(command, cwd=repo_dir, env=inherited, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=repo_dir, env=inherited, capture_output=True, text=True, timeout=LIMIT)
         assert done.returncode == 0, done.stderr
         assert 'tools/setup/install.sh' in done.stdout
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 from torch import nn
 
@@ -152,3 +153,12 @@ def test_is_built_by_name(model):
 
     settings = {'type': 'sparse_rcnn_ext.AmpOptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 0.1}}
     assert type(build_optim_wrapper(model, settings)) is AmpOptimWrapper
+
+
+@without_cuda
+def test_mmengine_alone_refuses_a_cpu(model):
+    """What ours is for: this fails when it is no longer needed."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(AssertionError, match='only available'):
+        MMEngineAmpOptimWrapper(optimizer=optimizer, dtype='bfloat16')
+    AmpOptimWrapper(optimizer, dtype='bfloat16')

@@ -19,6 +19,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from sparse_rcnn_ext.evaluation import box_evaluation
+from tests.time_limits import LIMIT
 
 CLASSES = CocoDataset.METAINFO['classes']
 # mmdet's names of the 12 numbers; what it calls 100, 300 and 1000 are the three maxDets of the config.
@@ -148,7 +149,7 @@ def test_the_truth_scores_one_through_the_tool(repo_dir, ann_file, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=LIMIT,
     )
     assert result.returncode == 0, result.stdout
     lines = re.findall(r'Average (Precision|Recall) .*maxDets= *(\d+) \] = (\d\.\d{3})', result.stdout)

@@ -19,7 +19,7 @@ def make_module(channels: int, hidden: int, side: int, seed: int) -> DynamicConv
     return module
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     num_proposals=st.integers(1, 4),
     channels=st.integers(2, 6),

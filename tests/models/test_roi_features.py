@@ -51,7 +51,7 @@ def assert_equals_oracle(module: RoIFeatures, stages: list[Tensor], dtype=torch.
         torch.testing.assert_close(found.grad, wanted_grad, msg=f'gradient of level {level}', **tolerance)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     batch=st.integers(1, 3),
     num_boxes=st.integers(1, 8),
@@ -104,7 +104,7 @@ def test_samples_exactly_on_the_borders():
     assert inside[1:, -1].eq(1).all()  # x = 40 that of column 39
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(width=st.floats(0, 2000), height=st.floats(0, 2000), x=st.floats(-500, 500), y=st.floats(-500, 500))
 def test_level_is_the_papers(width, height, x, y):
     box = (x, y, x + width, y + height)

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 
+from tests.free_port import free_port
+from tests.time_limits import LIMIT
 from tests.tools.ablate_examples import FakeTools, write_tables
 
 TINY = {
@@ -81,7 +82,7 @@ def run_tool(repo_dir, run_process, tool_environment) -> Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=LIMIT,
         )
 
     return run
@@ -147,6 +148,4 @@ def tools(ablate, monkeypatch) -> FakeTools:
 @pytest.fixture
 def port() -> int:
     """A free one."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    return free_port()

@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
 
-EPOCHS = 12
+from tests.time_limits import LIMIT
+
+# So many that the first training is stopped in the middle, even by a test that gets little CPU.
+EPOCHS = 40
 TABLE = dict(
     name='stages',
     title='Number of stages',
@@ -41,19 +45,27 @@ OPTIONS = ['stages', '--tables', 'tables.json', '--out', 'out', '--epochs', str(
 def epochs_saved(folder: Path) -> int:
     """How many epochs the only training has behind it."""
     records = list(folder.glob('out/runs/*/seed-0/last_checkpoint'))
-    return int(re.search(r'epoch_(\d+)\.pth', records[0].read_text())[1]) if records else 0
+    if not records:
+        return 0
+    checkpoint = records[0].with_name(records[0].read_text())
+    return torch.load(checkpoint, weights_only=True)['meta']['epoch']
 
 
 @pytest.mark.slow
 def test_interrupted_then_finished_then_known(folder: Path, repo_dir, tool_environment, run_tool):
     command = [sys.executable, str(repo_dir / 'tools/ablate.py'), *OPTIONS]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started = time.monotonic()
     first = subprocess.Popen(command, cwd=folder, env=tool_environment, **pipes)
-    deadline = time.monotonic() + 250
-    while not epochs_saved(folder) and first.poll() is None and time.monotonic() < deadline:
+    deadline = time.monotonic() + LIMIT
+    while first.poll() is None and time.monotonic() < deadline:
+        # The training keeps two checkpoints, and the one that was to be read may be gone by then.
+        with suppress(FileNotFoundError):
+            if epochs_saved(folder):
+                break
         time.sleep(0.02)
     first.send_signal(signal.SIGTERM)
-    printed = first.communicate(timeout=60)[0]
+    printed = first.communicate(timeout=LIMIT)[0]
     assert first.returncode == 1
     assert 'broken: failed, and is not trained' in printed and 'embed_dim must be divisible by num_heads' in printed
     assert 'interrupted: the same command goes on where it stopped' in printed and 'Traceback' not in printed[-200:]
@@ -66,11 +78,12 @@ def test_interrupted_then_finished_then_known(folder: Path, repo_dir, tool_envir
     assert [(path, path.stat().st_size) for path in sorted(run.rglob('*')) if path.is_file()] == sizes
 
     second = run_tool('ablate.py', *OPTIONS, cwd=folder)
+    elapsed = time.monotonic() - started
     assert second.returncode == 1, 'for the broken row'
     assert 'error: 1 of 2 rows failed (broken)' in second.stdout
     log = (run / 'seed-0/train.log').read_text()
     assert log.count('$ ') == 2 and f'resumed epoch: {half}' in log
-    state = torch.load(run / f'seed-0/epoch_{EPOCHS}.pth', map_location='cpu', weights_only=False)
+    state = torch.load(run / f'seed-0/epoch_{EPOCHS}.pth', map_location='cpu', weights_only=True)
     assert (state['meta']['epoch'], state['meta']['iter'], state['meta']['seed']) == (EPOCHS, 2 * EPOCHS, 0)
 
     kept = {path: path.stat().st_mtime_ns for path in run.rglob('*') if path.is_file() and path.name != '.lock'}
@@ -83,7 +96,7 @@ def test_interrupted_then_finished_then_known(folder: Path, repo_dir, tool_envir
     one, broken = content['rows']
     metrics = one['runs'][0]['metrics']
     assert one['ap'] == 100 * metrics['coco/bbox_mAP'] and {'coco/bbox_mAP_50', 'coco/bbox_mAP_s'} < set(metrics)
-    assert 0 < one['training_seconds'] < 200
+    assert 0 < one['step_seconds'] < one['training_seconds'] < elapsed
     saved = sum(state['state_dict'][name].numel() for name in state['state_dict'] if name.startswith('roi_head'))
     stages = [part for part in one['cost']['parts'] if part['name'] == 'stages (1)']
     assert [part['parameters'] for part in stages] == [saved]

@@ -12,7 +12,7 @@ import cv2
 import pytest
 from mmengine.config import Config
 
-CONFIG = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
+CONFIG = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_best_shapes.py'
 TABLE_LINE = re.compile(r'^ Average (?:Precision|Recall) .* = -?\d\.\d{3}$', re.MULTILINE)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.time_limits import LIMIT
+
 # Plays python: makes a "venv" that holds a copy of itself, and a pip that fails as long as the file BROKEN exists.
 FAKE_PYTHON = """#!/usr/bin/env bash
 set -e
@@ -29,7 +31,7 @@ def run(command: list, **variables: object) -> subprocess.CompletedProcess:
     }
     environment = inherited | {name: str(value) for name, value in variables.items()}
     return subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False, env=environment
+        [str(part) for part in command], capture_output=True, text=True, timeout=LIMIT, check=False, env=environment
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.export import Detector
+from tests.time_limits import LIMIT
 
 # A new environment and a download.
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
     # Neither of pytest's own environment.
     environment = {name: value for name, value in os.environ.items() if name not in ('PYTHONPATH', 'PYTHONHOME')}
     return subprocess.run(
-        [*map(str, command)], capture_output=True, text=True, timeout=600, check=False, env=environment | variables
+        [*map(str, command)], capture_output=True, text=True, timeout=LIMIT, check=False, env=environment | variables
     )
 
 

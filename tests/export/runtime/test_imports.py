@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.export import Detector
+from tests.time_limits import LIMIT
 
 PROGRAM = """
 import json, sys
@@ -49,7 +50,7 @@ def test_without_torch_and_mmdet(export, shared_dir, repo_dir, tmp_path, kind):
     command = [sys.executable, '-c', PROGRAM, str(path), str(image)]
     environment = os.environ | {'PYTHONPATH': str(repo_dir), 'PYTHONDONTWRITEBYTECODE': '1'}
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, env=environment
+        command, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=tmp_path, env=environment
     )
     assert result.returncode == 0, result.stderr
     boxes, scores, labels = json.loads(result.stdout)

@@ -1,0 +1,31 @@
+"""--cfg-options as argparse reads them."""
+
+from argparse import ArgumentError, ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+
+class OptionAction(DictAction):
+    """mmengine's DictAction, which leaves argparse, and so the user, with a traceback for what is no KEY=VALUE.
+
+    Raises:
+        ArgumentError: For a missing ``=``, an empty part of the key, or brackets that do not match.
+    """
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add ``values`` to those before."""
+        for option in values or ():
+            key, equals, _ = option.partition('=')
+            if not equals or not all(step.strip() for step in key.split('.')):
+                raise ArgumentError(self, f'{option!r} is no KEY=VALUE, such as model.rpn_head.num_proposals=50')
+            try:
+                super().__call__(parser, namespace, [option], option_string)
+            except (AssertionError, ValueError, RecursionError) as error:
+                raise ArgumentError(self, f'the value of {option!r} cannot be read: {error}') from None

@@ -1,0 +1,39 @@
+"""Two processes: every parameter has its gradient on both, although one of them may have no box."""
+
+from pathlib import Path
+
+import torch
+import torch.multiprocessing
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import init_default_scope
+from torch import distributed
+
+import sparse_rcnn_ext  # noqa: F401  a process of its own has no conftest.py
+from tests.configs.test_upgrades import SIZES, TOGETHER, build
+from tests.models.small_model import make_images, make_sample
+
+# Of two images in each of two processes.
+COUNTS = [((3, 2), (0, 0)), ((0, 0), (0, 0)), ((1, 0), (4, 1))]
+
+
+def learn(rank: int, meeting_place: str) -> None:
+    """As one of two processes: a step for each batch, with all upgrades at once."""
+    torch.set_num_threads(1)
+    distributed.init_process_group('gloo', init_method=f'file://{meeting_place}', rank=rank, world_size=2)
+    init_default_scope('mmdet')
+    model = build(*TOGETHER).float().train()
+    runnable = MMDistributedDataParallel(model)
+    for counts in COUNTS:
+        samples = [make_sample(size, count, seed) for seed, (size, count) in enumerate(zip(SIZES, counts[rank]))]
+        losses = runnable(make_images(SIZES, torch.float32), samples, mode='loss')
+        runnable.zero_grad()
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+        own = torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.requires_grad])
+        both = [torch.zeros_like(own) for _ in range(2)]
+        distributed.all_gather(both, own)
+        assert own.isfinite().all() and own.any() and torch.equal(*both)
+    distributed.destroy_process_group()
+
+
+def test_all_at_once(tmp_path: Path):
+    torch.multiprocessing.spawn(learn, (str(tmp_path / 'meeting'),), nprocs=2)
