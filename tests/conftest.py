@@ -56,22 +56,29 @@ def signals() -> Iterator[None]:
 
 
 @pytest.fixture(scope='session')
-def python() -> Iterator[str]:
-    """A program that does with our tools what this interpreter does, but starts at once: see forked_python.py."""
-    tests = Path(__file__).parent
-    # Not in pytest's folder: the name of a socket has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix='fork-') as folder:
-        path, program = f'{folder}/socket', Path(folder, 'python')
-        client = shlex.join([sys.executable, '-SEs', str(tests / 'forked_python.py'), path])
+def python(made_once) -> str:
+    """A program that does with our tools what this interpreter does, but starts at once: see forked_python.py.
+
+    All test processes share the server behind it, which ends when the process that runs them has ended.
+    """
+
+    def start(folder: Path) -> None:
+        tests = Path(__file__).parent
+        # Not in pytest's folder: the name of a socket has at most 107 characters.
+        place = Path(tempfile.mkdtemp(prefix='fork-'))
+        path, program = place / 'socket', place / 'python'
+        client = shlex.join([sys.executable, '-SEs', str(tests / 'forked_python.py'), str(path)])
         program.write_text(f'#!/bin/sh\nexec {client} "$TOOL_CALL" "$@"\n')
         program.chmod(0o755)
-        command = [sys.executable, str(tests / 'fork_server.py'), path, str(program)]
-        environment = os.environ | TOOL_VARIABLES | {'HOME': folder}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
-            server.stdout.readline()
-            yield str(program)
-            # By a signal: it has no other end.
-            server.terminate()
+        watched = os.getppid() if 'PYTEST_XDIST_WORKER' in os.environ else os.getpid()
+        command = [sys.executable, str(tests / 'fork_server.py'), path, program, str(watched)]
+        environment = os.environ | TOOL_VARIABLES | {'HOME': str(place)}
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert server.stdout.readline() == 'ready\n'
+        server.stdout.close()
+        (folder / 'program').write_text(str(program))
+
+    return (made_once('fork server', start) / 'program').read_text()
 
 
 @pytest.fixture(scope='session')

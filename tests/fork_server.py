@@ -1,14 +1,17 @@
 """Runs tools as `python TOOL ARGUMENTS` does, each in a fork of one process that has imported what all of them need.
 
-Starting Python anew would cost five to eight seconds a command. Usage: fork_server.py SOCKET PYTHON. PYTHON is what the
-tools shall take for their interpreter: a script that runs forked_python.py, which says what to run; see there.
+Starting Python anew would cost five to eight seconds a command. Usage: fork_server.py SOCKET PYTHON WATCHED. PYTHON is
+what the tools shall take for their interpreter: a script that runs forked_python.py, which says what to run; see there.
+WATCHED is the number of a process with which the server ends, and the folder of SOCKET goes.
 """
 
+import gc
 import importlib
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -17,6 +20,14 @@ import traceback
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
+PRELOADED = (
+    'sparse_rcnn_ext.prediction',
+    'sparse_rcnn_ext.report',
+    'mmdet.apis',
+    'mmdet.engine',
+    'matplotlib.pyplot',
+    'torch.utils.cpp_extension',  # by which mmengine asks for the compiler's version
+)
 LIMIT = 900
 """Seconds that a tool may take: so many that a busy machine does not reach them, only a hang does."""
 
@@ -24,9 +35,12 @@ LIMIT = 900
 def preload() -> None:
     """Import what takes long; sparse_rcnn_ext first."""
     sys.path.insert(0, str(REPO))
-    for name in ('sparse_rcnn_ext.prediction', 'sparse_rcnn_ext.report', 'mmdet.apis', 'matplotlib.pyplot'):
+    for name in PRELOADED:
         importlib.import_module(name)
     one_thread()
+    # What is here stays: no child needs to look at it, and to copy its pages for that.
+    gc.collect()
+    gc.freeze()
 
 
 def one_thread() -> None:
@@ -103,7 +117,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def main() -> None:
-    path, sys.executable = sys.argv[1:]
+    path, sys.executable, watched = sys.argv[1:]
     # What is imported prints, too.
     ready = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
@@ -114,7 +128,9 @@ def main() -> None:
     ready.write('ready\n')
     ready.close()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
+    while is_alive(int(watched)):
+        if not select.select([listener], [], [], 1)[0]:
+            continue
         connection, _ = listener.accept()
         if os.fork():
             connection.close()
@@ -126,6 +142,15 @@ def main() -> None:
             pass  # the client was killed
         finally:
             os._exit(0)
+    shutil.rmtree(Path(path).parent)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == '__main__':

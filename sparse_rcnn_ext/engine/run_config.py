@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import ClassVar
 from zipfile import is_zipfile
 
 import torch
@@ -14,6 +15,28 @@ from .errors import UserError
 
 _CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+
+
+class RunConfig(Config):
+    """A config whose text is formatted once.
+
+    mmengine has yapf do it anew for the log, the run's copy, and every checkpoint: two seconds each for a long config.
+    """
+
+    _formatted: ClassVar[dict[str, str]] = {}
+
+    @property
+    def pretty_text(self) -> str:
+        """The config as Python, formatted."""
+        # Config's own __setattr__ would make it a setting.
+        object.__setattr__(self, '_format_python_code', False)
+        try:
+            plain = super().pretty_text
+        finally:
+            object.__setattr__(self, '_format_python_code', True)
+        if plain not in self._formatted:
+            self._formatted[plain] = super().pretty_text
+        return self._formatted[plain]
 
 
 def load_config(path: str, options: dict | None, work_dir: str | None) -> Config:
@@ -47,6 +70,7 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
     except (TypeError, KeyError, IndexError, AssertionError) as error:
         raise UserError(f'--cfg-options does not fit {path}: {error}') from error
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
+    object.__setattr__(cfg, '__class__', RunConfig)
     return cfg
 
 

@@ -79,7 +79,8 @@ def convert_to_openvino(file: Path, metadata: dict[str, Any], out: Path) -> None
     # Its converter does the same, and tells Intel's servers about it.
     model = openvino.Core().read_model(file)
     model.set_rt_info(json.dumps(metadata), [KEY])
-    openvino.save_model(model, out, compress_to_fp16=metadata['precision'] == 'float16')
+    # The precision is that of the ONNX file, in which half precision leaves the proposals' boxes as they are.
+    openvino.save_model(model, out, compress_to_fp16=False)
 
 
 def write_torchscript(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:

@@ -1,5 +1,9 @@
 """The recipe's pipeline gives what the plain composition of mmdet's transforms gives."""
 
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import MultiImageMixDataset
@@ -15,9 +19,27 @@ SIDE = 96
 
 
 @pytest.fixture(scope='module')
-def pipelines(shared_dir) -> tuple[dict, dict]:
+def small_coco(shared_dir, tmp_path_factory) -> Path:
+    """coco_mini at a quarter of its sides: reading its photos would take most of the time."""
+    root, folder = shared_dir / 'data/coco_mini', tmp_path_factory.mktemp('small')
+    content = json.loads((root / 'annotations/instances_train2017.json').read_text())
+    for name in ('annotations', 'train2017'):
+        (folder / name).mkdir()
+    for image in content['images']:
+        pixels = cv2.imread(str(root / 'train2017' / image['file_name']), cv2.IMREAD_REDUCED_COLOR_4)
+        image['height'], image['width'] = pixels.shape[:2]
+        cv2.imwrite(str(folder / 'train2017' / image['file_name']), pixels)
+    for annotation in content['annotations']:
+        annotation['bbox'] = [number / 4 for number in annotation['bbox']]
+        annotation['area'] /= 16
+    (folder / 'annotations/instances_train2017.json').write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def pipelines(small_coco) -> tuple[dict, dict]:
     """Ours and the plain ones, by name."""
-    cfg = turn(data_root=f'{shared_dir}/data/coco_mini/', long_side=SIDE)
+    cfg = turn(data_root=f'{small_coco}/', long_side=SIDE)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     return recipe_variants(dataset), plain_variants(cfg, dataset)
 

@@ -98,6 +98,7 @@ def test_validation_compiles_nothing():
     assert counter.frame_count == 0
 
 
+@pytest.mark.slow
 def test_code_of_the_default_backend():
     """One stage, through inductor's own code, against eager."""
     stage = build_model({**SHALLOW, 'model.roi_head.num_stages': 1}).roi_head.bbox_head[0]

@@ -1,11 +1,14 @@
 """What the tools make of a config file and their arguments."""
 
+import copy
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from yapf.yapflib import yapf_api
+from yapf.yapflib.yapf_api import FormatCode
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, choose_checkpoint, load_config, stop_early, switch_amp
@@ -44,6 +47,24 @@ class TestLoadConfig:
         Path(path).write_text(f'size = 3\n_base_ = []\n{text}')
         with pytest.raises(UserError, match=r'^size is 0: set it to a whole number of at least 1$'):
             load_config(path, {'size': 0}, None)
+
+    def test_text_is_formatted_once(self, path, monkeypatch):
+        texts = []
+
+        def format_code(text, **settings):
+            texts.append(text)
+            return FormatCode(text, **settings)
+
+        monkeypatch.setattr(yapf_api, 'FormatCode', format_code)
+        cfg = load_config(path, None, 'as no other')
+        first = cfg.pretty_text
+        # A Runner works on copies of copies.
+        assert [copy.deepcopy(cfg).pretty_text, cfg.copy().pretty_text, cfg.pretty_text] == [first] * 3
+        assert len(texts) == 1
+        cfg.size = 4
+        assert cfg.pretty_text == first.replace('size = 3', 'size = 4') != first
+        assert len(texts) == 2
+        assert Config(cfg.to_dict()).pretty_text == cfg.pretty_text
 
     def test_missing_file(self):
         with pytest.raises(UserError, match=r'no config file nowhere\.py'):

@@ -123,13 +123,13 @@ def test_missing_class_lists_both_sides(tmp_path):
         evaluate(path, (*NAMES, 'bird'), samples(content, NAMES))
 
 
-@pytest.mark.parametrize('by_file', [True, False])
-def test_label_beyond_the_classes(tmp_path, by_file):
+@pytest.mark.parametrize(('label', 'by_file'), [(3, True), (57, True), (57, False)])
+def test_label_beyond_the_classes(tmp_path, label, by_file):
     content = truth(cat=1, dog=2, owl=3)
     found = samples(content, NAMES)
-    found[1].pred_instances.labels[2] = 57
+    found[1].pred_instances.labels[2] = label
     path = write(tmp_path / 'truth.json', content) if by_file else None
-    with pytest.raises(UserError, match=r'has the label 57, and the data set has 3 classes: set .*num_classes to 3'):
+    with pytest.raises(UserError, match=rf'has the label {label}, and the data set has 3 .*: set .*num_classes to 3'):
         evaluate(path, NAMES, found)
 
 

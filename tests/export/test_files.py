@@ -89,13 +89,12 @@ def test_half_precision_is_inside_the_onnx_file(export):
 
 def test_half_precision_is_inside_the_other_files(export):
     openvino = pytest.importorskip('openvino', reason='pip install -r requirements/deploy.txt')
-    model = openvino.Core().read_model(export('openvino', half=True))
-    sizes = {}
-    for node in model.get_ops():
+    sizes = {'f16': 0, 'f32': 0}
+    for node in openvino.Core().read_model(export('openvino', half=True)).get_ops():
         if node.get_type_name() == 'Constant' and node.get_element_type().is_real():
-            name = node.get_element_type().get_type_name()
-            sizes[name] = sizes.get(name, 0) + int(np.prod(list(node.get_output_shape(0))))
-    assert sizes['f16'] > 50 * sizes.get('f32', 0)
+            sizes[node.get_element_type().get_type_name()] += int(np.prod(list(node.get_output_shape(0))))
+    # Boxes of proposals, of which there are 20, and what is computed with boxes keep their precision.
+    assert 4 * 20 <= sizes['f32'] < sizes['f16'] / 50
     graph = torch.jit.load(export('torchscript', half=True)).graph
     constants = [node.output().toIValue() for node in graph.nodes() if node.kind() == 'prim::Constant']
     weights = [value for value in constants if isinstance(value, torch.Tensor) and value.is_floating_point()]

@@ -59,6 +59,17 @@ def test_the_best_of_overlapping_boxes_of_a_class_stays():
     assert result.scores.tolist() == pytest.approx([0.7, 0.7, 0.65, 0.65, 0.5, 0.4, 0.4])
 
 
+@pytest.mark.parametrize(('width', 'kept'), [(20, 2), (22, 1)])
+def test_boxes_that_share_more_than_half_are_one(width, kept):
+    class Views(BlobDetector):
+        def _find(self, image):
+            is_slice = image.shape[1] < 160
+            return detections((0, 10, 40, 50, 0.7, 0) if is_slice else (0, 10, width, 50, 0.6, 0))
+
+    (result,) = SlicedPredictor(Views(), side=100).predict([np.zeros((80, 160, 3), np.uint8)])
+    assert (result.bboxes[:, 0] == 0).sum() == kept
+
+
 def test_no_detection_at_all():
     (result,) = SlicedPredictor(BlobDetector(), side=100).predict([np.zeros((120, 250, 3), np.uint8)])
     assert result.bboxes.shape == (0, 4) and len(result) == 0

@@ -30,7 +30,11 @@ fi
 echo "installing $requirements" >"$state"
 
 "$venv/bin/python" -m pip install --requirement "$requirements"
-"$venv/bin/python" -m pip install --no-deps --editable .
+# One at a time, where two stacks are being installed: it writes into this folder.
+{
+    if command -v flock >/dev/null; then flock 9; fi
+    "$venv/bin/python" -m pip install --no-deps --editable .
+} 9<pyproject.toml
 
 # opencv-python (onedl-mmcv and imaug want it) needs libGL, which a bare server lacks; opencv-python-headless (imaug wants
 # it too) does not. Both write the folder cv2, so whichever pip unpacks last wins. We want the headless one, therefore it

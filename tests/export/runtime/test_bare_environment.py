@@ -4,17 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 from PIL import Image
 
 from sparse_rcnn_ext.export import Detector
-from tests.test_packaging import read_pins
-
-# A new environment and a download.
-pytestmark = pytest.mark.slow
 
 PROGRAM = """
 import json, sys
@@ -40,18 +39,31 @@ def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
+def needed_by(*names: str) -> set[str]:
+    """These distributions and all that they need, as their metadata say."""
+    needed, unseen = set(), set(names)
+    while unseen:
+        name = unseen.pop()
+        needed.add(name)
+        wanted = map(Requirement, distribution(name).requires or ())
+        unseen |= {one.name for one in wanted if one.marker is None or one.marker.evaluate({'extra': ''})} - needed
+    return needed
+
+
 @pytest.fixture(scope='module')
-def bare_python(tmp_path_factory, repo_dir) -> Path:
+def bare_python(tmp_path_factory) -> Path:
+    """Of an environment with links to what pip would install for onnxruntime, numpy and Pillow."""
     folder = tmp_path_factory.mktemp('bare') / 'venv'
-    made = run(sys.executable, '-m', 'venv', folder)
+    made = run(sys.executable, '-m', 'venv', '--without-pip', folder)
     if made.returncode:
         pytest.skip(f'python -m venv does not work here: {made.stderr.strip().splitlines()[-1:]}')
-    python = folder / ('Scripts' if os.name == 'nt' else 'bin') / 'python'
-    onnxruntime = f'onnxruntime=={read_pins(repo_dir / "requirements/deploy.txt")["onnxruntime"]}'
-    installed = run(python, '-m', 'pip', 'install', '--disable-pip-version-check', onnxruntime, 'numpy', 'Pillow')
-    if installed.returncode:
-        pytest.skip(f'pip finds no index or cannot install here: {installed.stderr.strip().splitlines()[-1:]}')
-    return python
+    packages = Path(sysconfig.get_path('purelib', vars=dict(base=str(folder))))
+    for name in needed_by('onnxruntime', 'numpy', 'Pillow'):
+        found = distribution(name)
+        # Libraries of a wheel lie beside its packages; scripts lie elsewhere.
+        for top in {file.parts[0] for file in found.files} - {'..', '__pycache__'}:
+            (packages / top).exists() or (packages / top).symlink_to(found.locate_file(top))
+    return folder / ('Scripts' if os.name == 'nt' else 'bin') / 'python'
 
 
 @pytest.mark.parametrize('way', ['package', 'copied folder'])
