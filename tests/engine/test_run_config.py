@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from yapf.yapflib import yapf_api
-from yapf.yapflib.yapf_api import FormatCode
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, choose_checkpoint, load_config, stop_early, switch_amp
@@ -49,13 +47,14 @@ class TestLoadConfig:
             load_config(path, {'size': 0}, None)
 
     def test_text_is_formatted_once(self, path, monkeypatch):
-        texts = []
+        yapf_api = pytest.importorskip('yapf.yapflib.yapf_api', reason='mmengine formats with it')
+        texts, format_code = [], yapf_api.FormatCode
 
-        def format_code(text, **settings):
+        def count(text, **settings):
             texts.append(text)
-            return FormatCode(text, **settings)
+            return format_code(text, **settings)
 
-        monkeypatch.setattr(yapf_api, 'FormatCode', format_code)
+        monkeypatch.setattr(yapf_api, 'FormatCode', count)
         cfg = load_config(path, None, 'as no other')
         first = cfg.pretty_text
         # A Runner works on copies of copies.

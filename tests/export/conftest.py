@@ -36,8 +36,8 @@ def export(tiny_recipe: Config, tiny_detector: SparseRCNN, made_once) -> Export:
 
         def fill(folder: Path) -> None:
             metadata = describe(tiny_recipe, tiny_detector, tiny_recipe.classes, dynamic, half)
-            if kind == 'openvino' and dynamic:
-                # What its writer does but for another ONNX export of seconds; files of fixed size are the writer's.
+            if kind == 'openvino':
+                # What its writer does but for another ONNX export of seconds.
                 convert_to_openvino(write('onnx', dynamic, half), metadata, folder / file)
             else:
                 WRITERS[kind](DetectionGraph(tiny_detector, metadata['pad_divisor'], half), metadata, folder / file)

@@ -1,15 +1,17 @@
-"""One format of ResNet-50, 100 proposals, 6 stages beside the detector, for test_full_model.py: it takes gigabytes.
+"""All formats of ResNet-50, 100 proposals, 6 stages beside the detector, for test_full_model.py: it takes gigabytes.
 
-Usage: full_model.py FORMAT FOLDER SHARED. The file is written into FOLDER, an OpenVINO file from the ONNX file there,
-as its writer does. Prints a list of JSON: for each scale and number of images, what was found and what differs.
+Usage: full_model.py FOLDER SHARED FORMAT… The files are written into FOLDER, OpenVINO's from the ONNX file there, as by
+its writer. Prints JSON: of each format a list of, for each scale and number of images, what was found and what differs.
 """
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
+from mmengine.config import Config
+from torch import nn
 
 from sparse_rcnn_ext.export import Detector
 from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
@@ -17,27 +19,27 @@ from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.files import ENDINGS, WRITERS, convert_to_openvino
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime.network_input import Batch
 from tests.export.examples import build_detector, read_images, read_recipe
 
 REPO = Path(__file__).resolve().parents[2]
-SCALES = ((160, 256), (256, 416), (384, 640))
+SCALES = ((160, 256), (256, 416), (320, 512))
 TOLERANCE = TOLERANCES['float32']
 
 
-def write(kind: str, folder: Path) -> tuple[Path, torch.nn.Module]:
-    """The file, and the detector that it is made of."""
-    recipe = read_recipe(REPO)
-    detector = build_detector(recipe)
+def write(kind: str, folder: Path, recipe: Config, detector: nn.Module) -> Path:
+    """The file of a format."""
     metadata = describe(recipe, detector, recipe.classes, dynamic=True, half=False)
     path = folder / f'full{ENDINGS[kind]}'
     if kind == 'openvino':
         convert_to_openvino(folder / f'full{ENDINGS["onnx"]}', metadata, path)
     else:
         WRITERS[kind](DetectionGraph(detector, metadata['pad_divisor']), metadata, path)
-    return path, detector
+    return path
 
 
-def compare_all(path: Path, detector: torch.nn.Module, images: list[np.ndarray]) -> list[dict]:
+def compare_all(path: Path, expected: Callable[[Batch, tuple], list], images: list[np.ndarray]) -> list[dict]:
+    """``expected(batch, key)`` is what the detector finds; of the same key it is the same."""
     file = Detector(path, threads=1)
     assert (file.metadata['stages'], file.metadata['proposals']) == (6, 100)
     rows = []
@@ -45,7 +47,7 @@ def compare_all(path: Path, detector: torch.nn.Module, images: list[np.ndarray])
         file.metadata['resize']['scale'] = scale
         for count in (1, 3):
             batch = file.prepare(images[:count])
-            theirs = run_eager(detector, batch)
+            theirs = expected(batch, (scale, count))
             differences = [compare(*pair, TOLERANCE) for pair in zip(run_file(file, batch), theirs, strict=True)]
             others = [compare(found, theirs[0], TOLERANCE) for found in theirs[1:]]
             rows.append(
@@ -62,9 +64,18 @@ def compare_all(path: Path, detector: torch.nn.Module, images: list[np.ndarray])
     return rows
 
 
-def main(kind: str, folder: str, shared: str) -> None:
-    path, detector = write(kind, Path(folder))
-    print(json.dumps(compare_all(path, detector, read_images(Path(shared)))))
+def main(folder: str, shared: str, *kinds: str) -> None:
+    images, recipe = read_images(Path(shared)), read_recipe(REPO)
+    detector = build_detector(recipe)
+    found = {}
+
+    def expected(batch: Batch, key: tuple) -> list:
+        if key not in found:
+            found[key] = run_eager(detector, batch)
+        return found[key]
+
+    paths = {kind: write(kind, Path(folder), recipe, detector) for kind in kinds}
+    print(json.dumps({kind: compare_all(path, expected, images) for kind, path in paths.items()}))
 
 
 if __name__ == '__main__':

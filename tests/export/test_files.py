@@ -1,6 +1,7 @@
 """Files of all formats against the detector that they were made of, on photographs."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export import Detector, files
 from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
 from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.files import WRITERS
@@ -127,6 +128,17 @@ def test_onnx_is_standard_and_says_what_it_is(export, tiny_recipe):
     assert (metadata['mean'], metadata['channel_order']) == ([123.675, 116.28, 103.53], 'rgb')
     # Nothing of the machine that wrote it.
     assert b'site-packages' not in path.read_bytes() and b'sparse_rcnn_ext/' not in path.read_bytes()
+
+
+def test_openvino_is_written_by_way_of_onnx(export, monkeypatch, tmp_path):
+    """``export`` converts a file that is there already."""
+    expected, onnx = export('openvino'), export('onnx')
+    monkeypatch.setattr(files, 'write_onnx', lambda graph, metadata, out: shutil.copy(onnx, out))
+    path = tmp_path / expected.name
+    WRITERS['openvino'](None, Detector(onnx).metadata, path)
+    assert sorted(tmp_path.iterdir()) == [path.with_suffix('.bin'), path]
+    assert path.with_suffix('.bin').read_bytes() == expected.with_suffix('.bin').read_bytes()
+    assert Detector(path).metadata == Detector(expected).metadata
 
 
 @pytest.mark.parametrize('kind', ['openvino', 'torchscript'])

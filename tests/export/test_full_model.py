@@ -1,43 +1,38 @@
 """ResNet-50, 100 proposals, 6 stages: the exported file finds what the detector finds."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.export.files import ENDINGS, PACKAGES, RUNTIMES
+from sparse_rcnn_ext.export.files import PACKAGES, RUNTIMES
 from tests.export.full_model import SCALES
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope='module')
-def compared(run_process, shared_dir, made_once) -> Callable[[str], list[dict]]:
-    """``compared(format)``: what full_model.py prints, which writes the file first; an OpenVINO file needs ONNX's."""
+KINDS = ('onnx', 'openvino', 'torchscript')
 
-    def run(kind: str) -> list[dict]:
+
+@pytest.fixture(scope='module')
+def rows(run_process, shared_dir, made_once) -> dict[str, list[dict]]:
+    """What full_model.py prints."""
+    for kind in KINDS:
         for name in PACKAGES[kind] + RUNTIMES[kind]:
             pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
 
-        def fill(folder: Path) -> None:
-            if kind == 'openvino':
-                run('onnx')
-                name = f'full{ENDINGS["onnx"]}'
-                (folder / name).symlink_to(folder.with_name('full-onnx') / name)
-            script = str(Path(__file__).with_name('full_model.py'))
-            code, printed = run_process(script, [kind, str(folder), str(shared_dir)], folder)
-            assert code == 0, printed
-            (folder / 'rows.json').write_text(printed.splitlines()[-1])
+    def fill(folder: Path) -> None:
+        script = str(Path(__file__).with_name('full_model.py'))
+        code, printed = run_process(script, [str(folder), str(shared_dir), *KINDS], folder)
+        assert code == 0, printed
+        (folder / 'rows.json').write_text(printed.splitlines()[-1])
 
-        return json.loads((made_once(f'full-{kind}', fill) / 'rows.json').read_text())
-
-    return run
+    return json.loads((made_once('full-model', fill) / 'rows.json').read_text())
 
 
-@pytest.mark.parametrize('kind', ['onnx', 'openvino', 'torchscript'])
-def test_three_sizes_batch_of_one_and_of_three(compared, kind):
-    rows = compared(kind)
+@pytest.mark.parametrize('kind', KINDS)
+def test_three_sizes_batch_of_one_and_of_three(rows, kind):
+    rows = rows[kind]
     assert [tuple(row['scale']) for row in rows] == [scale for scale in SCALES for _ in range(2)]
     assert [len(row['within']) for row in rows] == [1, 3] * 3
     for row in rows:
