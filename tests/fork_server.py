@@ -89,8 +89,11 @@ def become(arguments: list[str], cwd: str, variables: dict[str, str], call: str 
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            code = 120  # as Python's own
         os._exit(code)
 
 

@@ -3,7 +3,7 @@
 #
 # PORT                            default: a free one; 29500 with several machines
 # NNODES, NODE_RANK, MASTER_ADDR  several machines: their number, this one's, the address of number 0; run it on each
-# PYTHON                          see launch.sh
+# MAX_RESTARTS, PYTHON            see launch.sh
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 

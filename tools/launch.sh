@@ -1,6 +1,7 @@
 # Shared by dist_train.sh, dist_test.sh, slurm_train.sh and slurm_test.sh, which source it.
 #
-# PYTHON   the interpreter; else the activated environment's, else that of .venv, else python3
+# PYTHON        the interpreter; else the activated environment's, else that of .venv, else python3
+# MAX_RESTARTS  how often all processes start again after one died, and go on from the last checkpoint; default: 0
 
 TOOLS="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
@@ -26,7 +27,8 @@ run_distributed() {
         rendezvous=(--nnodes "${NNODES:-1}" --node-rank "${NODE_RANK:-0}"
             --master-addr "${MASTER_ADDR:-127.0.0.1}" --master-port "${PORT:-29500}")
     fi
-    exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$processes" \
+    exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --max-restarts "${MAX_RESTARTS:-0}" \
+        --nproc-per-node "$processes" \
         "$TOOLS/$tool" "$@" --launcher pytorch
 }
 

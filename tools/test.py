@@ -16,6 +16,7 @@ from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_opti
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
+from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
 
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
             switch_tta(cfg)
         join_job(cfg, args.launcher)
         runner = build_runner(cfg)
-        runner.test()
+        explain_lost_worker(runner.test)
         if result_file and is_main_process():
             Path(result_file).replace(args.out)
             runner.logger.info(f'Detections: {args.out}')

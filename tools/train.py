@@ -12,9 +12,11 @@ from mmengine.runner import Runner
 
 from sparse_rcnn_ext.engine.compilation import switch_compile
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.disk import explain_disk_errors
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
 from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
+from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
 from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
 
@@ -68,14 +70,15 @@ def main(argv: list[str] | None = None) -> None:
             cfg.merge_from_dict({'auto_scale_lr.enable': True})
         if args.seed is not None:
             cfg.merge_from_dict({'randomness.seed': args.seed})
-        choose_checkpoint(cfg, args.resume)
         check_data_paths(cfg, ('train', 'val'))
         check_pretrained(cfg)
         join_job(cfg, args.launcher)
-        runner = Runner.from_cfg(cfg)
-        set_learning_rate(runner)
-        with explain_failed_download(cfg):
-            runner.train()
+        choose_checkpoint(cfg, args.resume)
+        with explain_disk_errors(cfg.work_dir):
+            runner = Runner.from_cfg(cfg)
+            set_learning_rate(runner)
+            with explain_failed_download(cfg):
+                explain_lost_worker(runner.train)
 
 
 if __name__ == '__main__':

@@ -7,13 +7,17 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1),
+    checkpoint=dict(type='sparse_rcnn_ext.AtomicCheckpointHook', interval=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
     checkpoint_fit=dict(type='sparse_rcnn_ext.CheckpointFitHook'),
     class_names=dict(type='sparse_rcnn_ext.ClassNamesHook'),
     cpu_memory=dict(type='sparse_rcnn_ext.CpuMemoryHook'),
+    garbage=dict(type='sparse_rcnn_ext.GarbageHook'),
     report=dict(type='sparse_rcnn_ext.ReportHook'),
+    exact_resume=dict(type='sparse_rcnn_ext.ExactResumeHook'),
+    resume_changes=dict(type='sparse_rcnn_ext.ResumeChangesHook'),
+    stop_signal=dict(type='sparse_rcnn_ext.StopSignalHook'),
 )
 
 env_cfg = dict(

@@ -7,8 +7,10 @@ import subprocess
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from torch.distributed import PrefixStore, TCPStore
 
 from .errors import UserError
+from .run_state import restarts
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -51,6 +53,22 @@ def join_job(cfg: Config, launcher: str) -> None:
         os.environ.setdefault('MASTER_PORT', str(20000 + int(os.environ.get('SLURM_JOB_ID', 0)) % 10000))
     if not torch.cuda.is_available():
         _join_without_cuda(cfg)
+    elif restarts():
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+        torch.distributed.init_process_group(cfg.env_cfg.dist_cfg.backend, **_store_of_restart())
+
+
+def _store_of_restart() -> dict[str, object]:
+    """Where processes that torchrun started again meet.
+
+    torchrun keeps one store for all restarts, with the addresses of processes that are gone; whoever reads one of those
+    before it is written anew, fails to connect or waits for ever.
+    """
+    if not restarts() or os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
+        return {}
+    rank, size = int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
+    store = TCPStore(os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']), size, is_master=False)
+    return dict(store=PrefixStore(f'restart_{restarts()}', store), rank=rank, world_size=size)
 
 
 def _join_without_cuda(cfg: Config) -> None:
@@ -58,7 +76,7 @@ def _join_without_cuda(cfg: Config) -> None:
     if 'MASTER_ADDR' not in os.environ:
         command = ['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']]
         os.environ['MASTER_ADDR'] = subprocess.check_output(command, text=True).split()[0]
-    torch.distributed.init_process_group('gloo')
+    torch.distributed.init_process_group('gloo', **_store_of_restart())
     cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     wrapper = cfg.get('model_wrapper_cfg') or {
         'type': 'MMDistributedDataParallel',

@@ -8,10 +8,10 @@ from zipfile import is_zipfile
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.runner.checkpoint import find_latest_checkpoint
 
 from .config_knobs import load_with_knobs
 from .errors import UserError
+from .last_checkpoint import agree_on_last_checkpoint
 
 _CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -107,21 +107,18 @@ def stop_early(cfg: Config, num_stages: int) -> None:
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> None:
-    """Set ``resume`` and ``load_from`` as ``--resume`` asks.
+    """Set ``resume`` and ``load_from`` as ``--resume`` asks; in all processes of a job, after they have joined it.
 
     Args:
         cfg: The config of the run.
-        resume: None: as the config says; ``'auto'``: the last checkpoint of ``cfg.work_dir``, and where there is none
-            a fresh start from the config's ``load_from``; else the checkpoint to go on from.
+        resume: None: as the config says; ``'auto'``: the last whole checkpoint of ``cfg.work_dir``, and where there is
+            none yet a fresh start from the config's ``load_from``; else the checkpoint to go on from.
 
     Raises:
-        UserError: If the checkpoint file does not exist.
+        UserError: If the checkpoint file does not exist, or all of the run's are damaged.
     """
     if resume == 'auto':
-        latest = find_latest_checkpoint(cfg.work_dir)
-        if latest and not Path(latest).is_file():
-            # The run's folder was moved; the record of its last checkpoint holds the old place.
-            latest = str(Path(cfg.work_dir, Path(latest).name))
+        latest = agree_on_last_checkpoint(cfg.work_dir)
         cfg.resume = latest is not None
         cfg.load_from = latest or cfg.get('load_from')
     elif resume is not None:

@@ -13,8 +13,21 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-# HistoryBuffer keeps float64; metrics and their best score may be any of these.
-DTYPES = (np.float64, np.float32, np.int64, np.int32, np.bool_)
+# HistoryBuffer keeps float64, NumPy's random state uint32; metrics and their best score may be any of these.
+DTYPES = (
+    'bool',
+    'int8',
+    'int16',
+    'int32',
+    'int64',
+    'uint8',
+    'uint16',
+    'uint32',
+    'uint64',
+    'float16',
+    'float32',
+    'float64',
+)
 
 
 def register_safe_globals() -> None:

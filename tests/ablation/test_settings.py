@@ -25,7 +25,7 @@ def test_nothing_waits_for_a_validation(repo_dir: Path):
     path = repo_dir / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py'
     checkpoint = load_base(path, None, None).default_hooks.checkpoint
     assert 'save_best' in Config.fromfile(path).default_hooks.checkpoint
-    assert checkpoint == dict(type='CheckpointHook', interval=1, max_keep_ckpts=2)
+    assert checkpoint == dict(type='sparse_rcnn_ext.AtomicCheckpointHook', interval=1, max_keep_ckpts=2)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The 640-pixel recipe with its knobs turned, and the smallest thing that a Runner trains with it."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -88,7 +89,8 @@ def train_one_weight(cfg: Config, folder: Path, epoch_length: int, **changes) ->
         'custom_hooks': [recorder],
         'default_scope': 'mmdet',
         'log_level': 'ERROR',
-        'experiment_name': folder.name,
+        # Two Runners of one name and second would share mmengine's logger and message hub.
+        'experiment_name': f'{folder.name}-{time.time_ns()}',
     } | changes
     runner = Runner(OneWeight(), str(folder), loader(epoch_length), **settings)
     runner.train()

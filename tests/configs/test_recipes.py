@@ -47,7 +47,11 @@ OUR_HOOKS = {
     'checkpoint_fit': 'CheckpointFitHook',
     'class_names': 'ClassNamesHook',
     'cpu_memory': 'CpuMemoryHook',
+    'garbage': 'GarbageHook',
     'report': 'ReportHook',
+    'exact_resume': 'ExactResumeHook',
+    'resume_changes': 'ResumeChangesHook',
+    'stop_signal': 'StopSignalHook',
 }
 
 
@@ -145,6 +149,8 @@ def in_mmdet_words(part: dict) -> dict:
         assert part.pop('metainfo') == {'classes': CocoDataset.METAINFO['classes']}
     if part.get('type') == 'sparse_rcnn_ext.CocoMetric':
         part['type'] = 'CocoMetric'
+    if part.get('type') == 'sparse_rcnn_ext.AtomicCheckpointHook':
+        part['type'] = 'CheckpointHook'
     for name, type_ in OUR_HOOKS.items():
         if name in part:
             assert part.pop(name) == {'type': f'sparse_rcnn_ext.{type_}'}

@@ -1,7 +1,5 @@
 """The launchers' environment; tests/tools/test_distributed.py starts real jobs."""
 
-import socket
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -37,11 +35,9 @@ def test_started_by_hand(launcher, variable, advice):
 
 def test_sync_bn_falls_back_where_there_is_no_cuda(monkeypatch):
     """torch's SyncBatchNorm trains on GPUs only."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    environment = {'RANK': '0', 'LOCAL_RANK': '0', 'WORLD_SIZE': '1', 'MASTER_ADDR': '127.0.0.1'}
-    for name, value in (environment | {'MASTER_PORT': str(port)}).items():
+    # Port 0: whichever is free, as nobody else must know it.
+    environment = {'RANK': '0', 'LOCAL_RANK': '0', 'WORLD_SIZE': '1', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': '0'}
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     cfg = Config({'sync_bn': 'torch', 'env_cfg': {'dist_cfg': {'backend': 'nccl'}}})

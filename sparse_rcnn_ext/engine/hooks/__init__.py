@@ -1,10 +1,27 @@
 """Hooks that mmengine lacks."""
 
+from .atomic_checkpoint import AtomicCheckpointHook
 from .checkpoint_fit import CheckpointFitHook
 from .class_names import ClassNamesHook
 from .compile import CompileHook
 from .cpu_memory import CpuMemoryHook
+from .exact_resume import ExactResumeHook
 from .fast_inference import FastInferenceHook
+from .garbage import GarbageHook
 from .report import ReportHook
+from .resume_changes import ResumeChangesHook
+from .stop_signal import StopSignalHook
 
-__all__ = ['CheckpointFitHook', 'ClassNamesHook', 'CompileHook', 'CpuMemoryHook', 'FastInferenceHook', 'ReportHook']
+__all__ = [
+    'AtomicCheckpointHook',
+    'CheckpointFitHook',
+    'ClassNamesHook',
+    'CompileHook',
+    'CpuMemoryHook',
+    'ExactResumeHook',
+    'FastInferenceHook',
+    'GarbageHook',
+    'ReportHook',
+    'ResumeChangesHook',
+    'StopSignalHook',
+]

@@ -17,7 +17,7 @@ class CheckpointFitHook(Hook):
     - Training from ``load_from``: where the number of classes differs, and nothing else of a layer, the classifiers
       ``roi_head.bbox_head.N.fc_cls`` keep their fresh initialisation, and one line of the log says so. Any other
       mismatch is a warning, and an error where nothing matches.
-    - Testing, and resuming a training: any mismatch is an error.
+    - Testing, and resuming a training: any mismatch is an error. A training is resumed from a file with its state only.
 
     Raises:
         UserError: In those cases. It gives the share that matches, the first mismatches by name and shape, and the
@@ -37,6 +37,8 @@ class CheckpointFitHook(Hook):
                 f'{file} holds a {type(checkpoint).__name__} and no weights: give a checkpoint of tools/train.py'
             )
         refuse_official_names(checkpoint, file)
+        if runner._resume and isinstance(runner._train_loop, BaseLoop):
+            _check_resumable(checkpoint, file)
         own, loaded = model.state_dict(), checkpoint.get('state_dict', checkpoint)
         # What mmengine strips too.
         keys = {key.removeprefix('module.'): key for key in loaded}
@@ -58,3 +60,19 @@ class CheckpointFitHook(Hook):
             )
         if fit.mismatches:
             runner.logger.warning(f'{file} fits the config in part; {fit}. The rest keeps its fresh initialisation.')
+
+
+def _check_resumable(checkpoint: dict, file: str) -> None:
+    meta = checkpoint.get('meta')
+    needed = {
+        'epoch': isinstance(meta, dict) and all(isinstance(meta.get(count), int) for count in ('epoch', 'iter')),
+        'optimizer': isinstance(checkpoint.get('optimizer'), dict),
+        # Checkpoints of mmdet 2 have the others.
+        'state of the Runner': isinstance(checkpoint.get('message_hub'), dict),
+    }
+    missing = [what for what, is_there in needed.items() if not is_there]
+    if missing:
+        raise UserError(
+            f'{file} holds weights but no {" and no ".join(missing)}, so no training can go on from it: start from its '
+            f'weights with --cfg-options load_from={file} instead of --resume, or resume from an epoch_N.pth'
+        )

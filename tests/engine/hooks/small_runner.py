@@ -1,5 +1,6 @@
 """A Runner around a few weights with a detector's names."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def make_runner(
         default_hooks=dict(logger=None),
         custom_hooks=list(hooks),
         default_scope='mmdet',
-        experiment_name=folder.name,
+        # Two Runners of one name and second would share mmengine's logger and message hub.
+        experiment_name=f'{folder.name}-{time.time_ns()}',
     )
     return Runner(model, str(folder), **(defaults | settings))
 

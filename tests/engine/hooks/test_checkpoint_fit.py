@@ -186,3 +186,27 @@ def test_resuming_with_another_number_of_classes_is_refused(start, tmp_path):
 def test_on_by_default(repo_dir):
     hooks = Config.fromfile(repo_dir / 'configs/_base_/default_runtime.py').default_hooks
     assert type(HOOKS.build(hooks.checkpoint_fit)) is CheckpointFitHook
+
+
+@pytest.mark.parametrize(
+    ('kept', 'missing'),
+    [
+        (('state_dict',), 'no epoch and no optimizer and no state of the Runner'),
+        (('meta', 'state_dict', 'message_hub'), 'no optimizer'),
+        (('state_dict', 'optimizer', 'message_hub'), 'no epoch'),
+        (('meta', 'state_dict', 'optimizer'), 'no state of the Runner'),
+        ((), 'no epoch and no optimizer and no state of the Runner'),
+    ],
+)
+def test_weights_alone_are_not_resumed(start, tmp_path, kept, missing):
+    start(SmallDetector(3), None).train()
+    whole = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
+    path = str(tmp_path / 'weights.pth')
+    torch.save({name: whole[name] for name in kept} or whole['state_dict'], path)
+    with pytest.raises(UserError) as error:
+        start(SmallDetector(3), None, load_from=path, resume=True).train()
+    assert str(error.value) == (
+        f'{path} holds weights but {missing}, so no training can go on from it: start from its weights with '
+        f'--cfg-options load_from={path} instead of --resume, or resume from an epoch_N.pth'
+    )
+    start(SmallDetector(3), None, load_from=path).train()

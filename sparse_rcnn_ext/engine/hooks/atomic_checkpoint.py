@@ -1,0 +1,161 @@
+"""Saves checkpoints such that there is a whole one at any moment."""
+
+from collections import deque
+from pathlib import Path
+
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
+
+from sparse_rcnn_ext.engine.atomic_file import ATOMIC, TEMPORARY
+from sparse_rcnn_ext.engine.last_checkpoint import agree_on_last_checkpoint, record_checkpoint
+from sparse_rcnn_ext.engine.run_state import job_name, restarts
+from sparse_rcnn_ext.registry import HOOKS
+
+INTERRUPTED = 'interrupted.pth'
+"""What a training saves that was asked to stop."""
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """mmengine's hook with all of its arguments, but nothing is lost at whatever moment the process dies.
+
+    - A checkpoint is written beside its place and then renamed, ``last_checkpoint`` too; only then is an old one, or an
+      old best one, deleted. mmengine deletes first, and writes in place.
+    - ``last_checkpoint`` is relative to the run's folder.
+    - Where the Runner is to resume and no file is named, the last whole checkpoint is taken; also where torchrun has
+      started this process again.
+
+    Before a save all processes get ``before_save_on_all_ranks`` of all hooks; ``before_save_checkpoint`` is called in
+    rank 0 alone.
+
+    Raises:
+        UserError: If a checkpoint cannot be written.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint to go on from, where that is left to the Runner."""
+        if not isinstance(runner._train_loop, BaseLoop):
+            return
+        found = None
+        if any(all_gather_object(restarts())):  # machines may count differently
+            # Whatever its first start was told: it has got further since.
+            found = agree_on_last_checkpoint(runner.work_dir, job_name())
+        if found is None and runner._resume and runner._load_from is None:
+            found = agree_on_last_checkpoint(runner.work_dir)
+            # Else the Runner would look, and not know that the record is relative.
+            runner._resume = found is not None
+        if found is not None:
+            runner._resume, runner._load_from = True, found
+            runner.logger.info(f'Training goes on from {found}')
+
+    def before_train(self, runner: Runner) -> None:
+        """Settle where checkpoints go, and remove what a dead process left half written."""
+        folder = self.out_dir or runner.work_dir
+        is_local = not self.file_client_args and isinstance(
+            get_file_backend(folder, backend_args=self.backend_args), LocalBackend
+        )
+        if is_local:
+            self.backend_args = dict(backend=ATOMIC)
+        super().before_train(runner)
+        self._saved_iter = None
+        if not is_local:
+            return
+        if is_main_process():
+            for path in Path(self.out_dir).glob(f'*.pth{TEMPORARY}'):
+                path.unlink(missing_ok=True)
+        # A copy of a run must not delete the best checkpoint of the original.
+        if getattr(self, 'best_ckpt_path', None):
+            self.best_ckpt_path = self._place(self.best_ckpt_path)
+        if getattr(self, 'best_ckpt_path_dict', None):
+            self.best_ckpt_path_dict = {
+                name: path and self._place(path) for name, path in self.best_ckpt_path_dict.items()
+            }
+
+    def save_now(self, runner: Runner, epoch: int, iteration: int) -> str:
+        """Save ``interrupted.pth``, unless this iteration was the last to be saved; return the checkpoint's path.
+
+        The next regular checkpoint takes its place. To be called in all processes.
+
+        Args:
+            runner: The Runner that trains.
+            epoch: How many epochs are complete.
+            iteration: How many iterations are.
+        """
+        if self._saved_iter != iteration:
+            self._write(runner, INTERRUPTED, dict(epoch=epoch, iter=iteration))
+        return self.last_ckpt
+
+    def _place(self, path: str) -> str:
+        return self.file_backend.join_path(self.out_dir, Path(path).name)
+
+    def _write(self, runner: Runner, name: str, meta: dict) -> None:
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.call_hook('before_save_on_all_ranks')
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            record_checkpoint(runner.work_dir, self.last_ckpt)
+        self._saved_iter = meta['iter']
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        kept = list(self.keep_ckpt_ids) if self.max_keep_ckpts > 0 else []
+        if self.max_keep_ckpts > 0 and kept[-1:] != [step]:
+            kept.append(step)
+            # With the one too many: a process that dies before it is deleted, deletes it when it resumes.
+            runner.message_hub.update_info('keep_ckpt_ids', list(kept))
+        self._write(runner, self.filename_tmpl.format(step), meta)
+        outdated = [INTERRUPTED]
+        if self.max_keep_ckpts > 0:
+            outdated += [self.filename_tmpl.format(old) for old in kept[: -self.max_keep_ckpts]]
+            self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        if is_main_process():
+            for name in outdated:
+                _remove(self.file_backend, self._place(name))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        # mmengine deletes the best one before it writes the better one.
+        backend, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+            outdated = self.file_backend.removed
+        finally:
+            self.file_backend = backend
+        if self.save_best:
+            current = getattr(self, 'best_ckpt_path_dict', {}).values() or [self.best_ckpt_path]
+            for path in set(outdated) - set(current):
+                _remove(backend, path)
+
+
+class _RemovesLater:
+    """A file backend that only notes what to remove."""
+
+    def __init__(self, backend: LocalBackend) -> None:
+        self._backend = backend
+        self.removed: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self.removed.append(path)
+
+    rmtree = remove
+
+
+def _remove(backend: LocalBackend, path: str) -> None:
+    if backend.isfile(path):
+        backend.remove(path)
