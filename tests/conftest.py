@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from mmengine.registry import init_default_scope
 
 import sparse_rcnn_ext  # noqa: F401  before mmdet.models, as every tool does
 
 pytest_plugins = ['tests.suite']
 REPO = Path(__file__).resolve().parent.parent
+# The same examples each time, or a run of CI fails by chance; HYPOTHESIS_PROFILE=random looks for new ones.
+for _name, _same in (('same', True), ('random', False)):
+    settings.register_profile(_name, derandomize=_same, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'same'))
 TOOL_VARIABLES = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'DISPLAY': '', 'MPLBACKEND': ''}
 
 

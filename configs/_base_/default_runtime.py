@@ -13,6 +13,7 @@ default_hooks = dict(
     checkpoint_fit=dict(type='sparse_rcnn_ext.CheckpointFitHook'),
     class_names=dict(type='sparse_rcnn_ext.ClassNamesHook'),
     cpu_memory=dict(type='sparse_rcnn_ext.CpuMemoryHook'),
+    finite_loss=dict(type='sparse_rcnn_ext.FiniteLossHook'),
     garbage=dict(type='sparse_rcnn_ext.GarbageHook'),
     report=dict(type='sparse_rcnn_ext.ReportHook'),
     exact_resume=dict(type='sparse_rcnn_ext.ExactResumeHook'),

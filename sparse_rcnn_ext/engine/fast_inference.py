@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 
+from .amp_optim_wrapper import warn_of_slow_bfloat16
 from .batch_norm_folding import fold_batch_norm
 from .compilation import compiled
 from .errors import UserError
@@ -75,3 +76,5 @@ def _check_dtype(dtype: str | None, device: torch.device) -> None:
         raise UserError(f"the dtype of fast inference is {dtype!r}: set it to 'float16', 'bfloat16' or None")
     if dtype == 'float16' and device.type != 'cuda':
         raise UserError('inference in float16 needs CUDA, which this machine lacks: use --amp bf16')
+    if dtype == 'bfloat16' and device.type == 'cpu':
+        warn_of_slow_bfloat16()

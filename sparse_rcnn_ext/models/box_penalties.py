@@ -8,6 +8,9 @@ import math
 import torch
 from torch import Tensor
 
+FARTHEST = 1e9
+"""Pixels; areas of boxes beyond are too much for float32."""
+
 
 def distance_penalty(a: Tensor, b: Tensor) -> Tensor:
     """Squared distance of the centres in units of the enclosing box's diagonal, in [0, 1]; 0 for one and the same box.

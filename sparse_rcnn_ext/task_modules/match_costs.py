@@ -13,7 +13,7 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from sparse_rcnn_ext.models.box_penalties import aspect_penalty, distance_penalty
+from sparse_rcnn_ext.models.box_penalties import FARTHEST, aspect_penalty, distance_penalty
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
 from sparse_rcnn_ext.task_modules.pairwise_giou import pairwise_giou
@@ -84,8 +84,7 @@ class IoUCost:
 
     def __call__(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
         """See the module's text."""
-        # Beyond this, areas are too much for float32. NaN stays NaN.
-        boxes = boxes.clamp(-1e9, 1e9)
+        boxes = boxes.clamp(-FARTHEST, FARTHEST)  # NaN stays NaN.
         target_boxes = targets.boxes.to(boxes)
         if self.iou_mode == 'giou':
             return pairwise_giou(boxes, target_boxes).mul_(-self.weight)

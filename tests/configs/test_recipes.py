@@ -47,6 +47,7 @@ OUR_HOOKS = {
     'checkpoint_fit': 'CheckpointFitHook',
     'class_names': 'ClassNamesHook',
     'cpu_memory': 'CpuMemoryHook',
+    'finite_loss': 'FiniteLossHook',
     'garbage': 'GarbageHook',
     'report': 'ReportHook',
     'exact_resume': 'ExactResumeHook',

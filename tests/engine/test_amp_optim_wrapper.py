@@ -4,11 +4,15 @@ import copy
 
 import pytest
 import torch
+from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from sparse_rcnn_ext.engine import amp_optim_wrapper
 from sparse_rcnn_ext.engine.amp_optim_wrapper import AmpOptimWrapper
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
+from tests.models.small_model import build_model
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='float16 needs CUDA')
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
@@ -152,3 +156,43 @@ def test_is_built_by_name(model):
 
     settings = {'type': 'sparse_rcnn_ext.AmpOptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 0.1}}
     assert type(build_optim_wrapper(model, settings)) is AmpOptimWrapper
+
+
+@without_cuda
+def test_mmengine_alone_refuses_a_cpu(model):
+    """What ours is for: this fails when it is no longer needed."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(AssertionError, match='only available'):
+        MMEngineAmpOptimWrapper(optimizer=optimizer, dtype='bfloat16')
+    AmpOptimWrapper(optimizer, dtype='bfloat16')
+
+
+SAID = 'This CPU has no AVX-512 and computes bfloat16 in software'
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """``said(capability)`` is that CPU from now on; the warnings are in the list that it returns."""
+    lines = []
+    monkeypatch.setattr(amp_optim_wrapper, 'print_log', lambda text, logger, level: lines.append(text))
+
+    def be(capability: str) -> list[str]:
+        monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+        return lines
+
+    return be
+
+
+@without_cuda
+@pytest.mark.parametrize(('capability', 'number'), [('AVX2', 1), ('AVX512', 0), ('SVE256', 0)])
+def test_slow_in_training(said, capability, number):
+    lines = said(capability)
+    AmpOptimWrapper(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0), dtype='bfloat16')
+    assert len(lines) == number and all(line.startswith(SAID) for line in lines)
+
+
+@pytest.mark.parametrize(('dtype', 'number'), [('bfloat16', 1), (None, 0)])
+def test_slow_in_inference(said, dtype, number):
+    lines = said('AVX2')
+    fast_forward_stages(build_model(), dtype=dtype)
+    assert len(lines) == number

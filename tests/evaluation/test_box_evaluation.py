@@ -60,7 +60,7 @@ def compare(content, results, use_categories=True, max_detections=MAX_DETECTIONS
     return expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_images=st.integers(1, 8),

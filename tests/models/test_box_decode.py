@@ -16,7 +16,7 @@ coordinate = st.floats(-1000, 1000)
 delta = st.floats(-12, 12)  # exp(±12) lies beyond both ranges
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     corner=st.tuples(coordinate, coordinate),
     sides=st.tuples(st.floats(0, 1000), st.floats(0, 1000)),

@@ -41,7 +41,7 @@ def test_value_and_gradient_equal_torchvision(name):
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=4e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), name=st.sampled_from(sorted(LOSSES)))
 def test_value_equals_the_definition(seed, name):
     boxes, targets = random_boxes(seed, 5), random_boxes(seed + 1, 5)

@@ -39,7 +39,7 @@ def expected_losses(scene: Scene) -> dict[str, float]:
     }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     counts=st.lists(st.integers(0, 5), min_size=1, max_size=3).map(tuple),
     num_stages=st.integers(1, 3),

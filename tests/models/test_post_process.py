@@ -9,7 +9,7 @@ from sparse_rcnn_ext.models.post_process import top_detections
 from tests.reference.set_prediction import detections
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     batch=st.integers(1, 3),
     num_proposals=st.integers(1, 9),

@@ -27,7 +27,7 @@ def make_assigner() -> HungarianAssigner:
 def assign(scene: Scene) -> list[list[list[tuple[int, int]]]]:
     """(proposal, target) pairs of each stage and image."""
     found = make_assigner().assign(*scene.outputs, scene.targets)
-    stages = zip(*(part.tolist() for part in found), strict=True)
+    stages = zip(*(part.tolist() for part in found[:3]), strict=True)
     pairs = []
     for images, proposals, targets in stages:
         pairs.append([[] for _ in scene.targets.counts])
@@ -36,7 +36,7 @@ def assign(scene: Scene) -> list[list[list[tuple[int, int]]]]:
     return pairs
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     counts=st.lists(st.integers(0, 5), min_size=1, max_size=3).map(tuple),
     num_stages=st.integers(1, 3),
@@ -53,7 +53,7 @@ def test_equals_the_best_of_all_permutations(counts, num_stages, num_proposals, 
             assert sorted(pairs) == expected_pairs  # random costs have one best matching
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     counts=st.lists(st.integers(0, 40), min_size=1, max_size=4).map(tuple),
     num_proposals=st.integers(1, 30),
@@ -82,8 +82,8 @@ def test_ties_and_equal_boxes_are_still_one_to_one():
 def test_batch_without_boxes():
     scene = make_scene((0, 0), num_stages=3)
     found = make_assigner().assign(*scene.outputs, scene.targets)
-    assert [tuple(part.shape) for part in found] == [(3, 0)] * 3
-    assert all(part.dtype == torch.long for part in found)
+    assert [tuple(part.shape) for part in found[:3]] == [(3, 0)] * 3
+    assert all(part.dtype == torch.long for part in found[:3])
 
 
 def test_padding_is_never_matched():
@@ -96,21 +96,26 @@ def test_padding_is_never_matched():
 
 
 @pytest.mark.parametrize('part', ['logits', 'boxes'])
-@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
-def test_values_that_are_not_finite(part, bad):
+@pytest.mark.parametrize('bad', [float('nan'), float('inf'), -float('inf')])
+def test_values_that_are_not_finite_are_matched_one_to_one(part, bad):
+    """Their losses are not finite, see tests/models/test_extreme_values.py; scipy alone would die."""
     scene = make_scene((2, 3), num_stages=3)
     values = getattr(scene.outputs, part).detach().clone()
     values[2, 1, 4] = bad
-    outputs = scene.outputs._replace(**{part: values})
-    with pytest.raises(FloatingPointError, match=r'cost of stage 2 and image 1 of the batch is not finite.*diverged'):
-        make_assigner().assign(*outputs, scene.targets)
+    values[1, 0] = bad
+    expected = assign(scene)
+    found = assign(scene._replace(outputs=scene.outputs._replace(**{part: values})))
+    assert found[0] == expected[0] and found[1][1] == expected[1][1] and found[2][0] == expected[2][0]
+    for images in found:
+        for count, pairs in zip((2, 3), images, strict=True):
+            assert sorted(target for _, target in pairs) == list(range(count))
+            assert len({proposal for proposal, _ in pairs}) == count
 
 
-def test_bad_annotation_is_named_too():
+def test_bad_annotation_is_matched_too():
     scene = make_scene((2, 3))
     scene.targets.boxes[0, 1, 2] = float('nan')
-    with pytest.raises(FloatingPointError, match=r'stage 0 and image 0 .*check the annotations'):
-        make_assigner().assign(*scene.outputs, scene.targets)
+    assert [sorted(target for _, target in pairs) for pairs in assign(scene)[0]] == [[0, 1], [0, 1, 2]]
 
 
 class Messages(logging.Handler):

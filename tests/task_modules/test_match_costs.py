@@ -37,7 +37,7 @@ def assert_equals(cost, scene, pair_cost, tolerance: float = 1e-11) -> None:
                     assert found[stage, index, proposal, target].item() == pytest.approx(expected, abs=tolerance)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(scene=scenes, alpha=st.floats(0.1, 0.9), gamma=st.sampled_from([0.0, 1.0, 2.0, 3.5]))
 def test_focal_cost(scene, alpha, gamma):
     def pair_cost(image: Image, proposal: int, target: int) -> float:
@@ -47,7 +47,7 @@ def test_focal_cost(scene, alpha, gamma):
     assert_equals(FocalLossCost(weight=1.5, alpha=alpha, gamma=gamma), scene, pair_cost)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(scene=scenes)
 def test_l1_cost(scene):
     def pair_cost(image: Image, proposal: int, target: int) -> float:
@@ -56,7 +56,7 @@ def test_l1_cost(scene):
     assert_equals(BBoxL1Cost(weight=1.5), scene, pair_cost)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(scene=scenes, mode=st.sampled_from([('iou', iou), ('giou', giou), ('diou', diou), ('ciou', ciou)]))
 def test_iou_cost(scene, mode):
     name, overlap = mode

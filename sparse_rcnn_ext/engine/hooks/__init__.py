@@ -7,6 +7,7 @@ from .compile import CompileHook
 from .cpu_memory import CpuMemoryHook
 from .exact_resume import ExactResumeHook
 from .fast_inference import FastInferenceHook
+from .finite_loss import FiniteLossHook
 from .garbage import GarbageHook
 from .report import ReportHook
 from .resume_changes import ResumeChangesHook
@@ -20,6 +21,7 @@ __all__ = [
     'CpuMemoryHook',
     'ExactResumeHook',
     'FastInferenceHook',
+    'FiniteLossHook',
     'GarbageHook',
     'ReportHook',
     'ResumeChangesHook',

@@ -1,8 +1,10 @@
 """See that a label means the same class wherever it is used."""
 
+import re
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
@@ -12,22 +14,27 @@ from sparse_rcnn_ext.registry import HOOKS
 
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
-    """Compares the class names of training and validation, and in a test those of the checkpoint and of the data.
+    """Compares the class names of training and validation, their number with ``num_classes`` of the model's box heads,
+    and in a test the names of the checkpoint with those of the data.
 
     Raises:
-        UserError: If training and validation differ, or a checkpoint was trained on the same names in another order.
-            Other names, such as ``airplane`` for ``aeroplane``, are a warning.
+        UserError: If training and validation differ, the model has another number of classes than the training data,
+            or a checkpoint was trained on the same names in another order. Other names, such as ``airplane`` for
+            ``aeroplane``, are a warning.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the two data sets of a training."""
+        """Compare the two data sets of a training, and the model with them."""
+        trained = _names(runner._train_loop)
         if isinstance(runner._val_loop, BaseLoop):
-            trained, validated = _names(runner._train_loop), _names(runner._val_loop)
+            validated = _names(runner._val_loop)
             if trained and validated and trained != validated:
                 raise UserError(
                     f'training has the classes {_listed(trained)} and validation {_listed(validated)}: '
                     'set metainfo.classes of both data sets to the same names in the same order'
                 )
+        if trained:
+            _check_number(runner, trained)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare what a tested model was trained on with what it is tested on."""
@@ -44,6 +51,19 @@ class ClassNamesHook(Hook):
         if sorted(trained) == sorted(tested):
             raise UserError(f'{difference}: set its metainfo.classes to the order of the checkpoint')
         runner.logger.warning(f'{difference}.')
+
+
+def _check_number(runner: Runner, classes: tuple[str, ...]) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    for name, part in model.named_modules():
+        number = getattr(part, 'num_classes', None)
+        # A backbone's own number counts something else, and a proposal head knows one class.
+        if 'bbox_head' in name.split('.') and type(number) is int and number != len(classes):
+            setting = 'model.' + re.sub(r'\.\d+', '', name)
+            raise UserError(
+                f'{setting}.num_classes is {number}, and the training data have {len(classes)} classes '
+                f'({_listed(classes)}): set it to {len(classes)}, or metainfo.classes of the data sets to those meant'
+            )
 
 
 def _names(loop: object) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def test_peak_is_what_a_step_touches(run_process, tmp_path):
 
 
 def test_the_process_finds_its_job_and_the_list_its_row():
-    assert callable(pkgutil.resolve_name(memory.JOB))
+    assert pkgutil.resolve_name(memory.JOB) is memory.peak_of_step
     assert {row.comparison for row in rows_for('cpu') if row.what == 'memory'} <= {STEP, WITH_STATE}
 
 

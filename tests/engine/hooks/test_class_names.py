@@ -40,6 +40,30 @@ def test_without_validation_or_names(tmp_path):
     make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), val_classes=()).train()
 
 
+@pytest.mark.parametrize('number', [1, 3, 80])
+def test_model_of_another_number_of_classes(tmp_path, number):
+    model = SmallDetector(number)
+    for stage in model.roi_head.bbox_head:
+        stage.num_classes = number
+    model.roi_head.num_classes = 7  # not a box head
+    with pytest.raises(UserError) as error:
+        make_runner(tmp_path, [ClassNamesHook()], model).train()
+    assert str(error.value) == (
+        f'model.roi_head.bbox_head.num_classes is {number}, and the training data have 2 classes (cat, dog): '
+        'set it to 2, or metainfo.classes of the data sets to those meant'
+    )
+    assert not (tmp_path / 'epoch_1.pth').exists()
+    make_runner(tmp_path, [], model).train()  # the stack alone trains on
+
+
+def test_model_of_the_same_number_of_classes(tmp_path):
+    model = SmallDetector(2)
+    for stage in model.roi_head.bbox_head:
+        stage.num_classes = 2
+    make_runner(tmp_path, [ClassNamesHook()], model).train()
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
 META = [dict(dataset_meta=dict(classes=('dog', 'cat'))), dict(dataset_meta=dict(CLASSES=['dog', 'cat']))]
 
 
