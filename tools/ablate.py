@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from launch_command import TOOLS, Launch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from row_runs import RowRuns, RunError
 from run_progress import RunProgress
 
@@ -36,6 +36,7 @@ from sparse_rcnn_ext.ablation import (
     write_json,
     write_markdown,
 )
+from sparse_rcnn_ext.engine.arguments import OptionAction
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS
@@ -67,7 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         metavar='KEY=VALUE',
         help='settings that override the recipe, before a row changes it',
     )

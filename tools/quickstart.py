@@ -19,10 +19,11 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner.checkpoint import find_latest_checkpoint
 from tool_steps import PROGRESS, REPO, Steps, run_tool, say
 
+from sparse_rcnn_ext.engine.arguments import OptionAction
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.visualization import draw_run
@@ -47,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num-train', type=int, default=NUM_TRAIN, metavar='N', help='training images')
     parser.add_argument('--num-val', type=int, default=NUM_VAL, metavar='N', help='held-out images')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that override the config'
+        '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help='settings that override the config'
     )
     return parser.parse_args(argv)
 

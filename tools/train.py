@@ -7,9 +7,9 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
+from sparse_rcnn_ext.engine.arguments import OptionAction
 from sparse_rcnn_ext.engine.compilation import switch_compile
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.disk import explain_disk_errors
@@ -52,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         metavar='KEY=VALUE',
         help='knobs at the top of the config (long_side=512) or settings of it (model.rpn_head.num_proposals=50)',
     )

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.registry import DATASETS
 
+from .bad_images import ChecksImages
 from .coco_file import CocoFile, some_names
 from .image_pool import PoolsImages
 
@@ -19,7 +20,7 @@ _COCO_PALETTE = MMDetCocoDataset.METAINFO['palette']
 
 
 @DATASETS.register_module()
-class CocoDataset(PoolsImages, MMDetCocoDataset):
+class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
     """mmdet's CocoDataset, in which a box's label is the place of its category's name among the classes.
 
     In mmdet it is the place among those categories of the file that the classes name: with the classes ('bird', 'dog')
@@ -32,7 +33,8 @@ class CocoDataset(PoolsImages, MMDetCocoDataset):
     Args:
         use_crowd: Learn from the boxes around crowds too. By default they are kept apart, as mmdet does
             (``ignore_flag`` 1).
-        args, kwargs: See mmdet's CocoDataset.
+        args, kwargs: See :class:`~sparse_rcnn_ext.datasets.bad_images.ChecksImages`, which has ``on_bad_image``, and
+            mmdet's CocoDataset.
 
     Raises:
         UserError: If the file cannot be used, a class is not in it, or no image remains.

@@ -1,7 +1,6 @@
 """A COCO annotation file that was looked through when it was read."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 
 from mmdet.datasets.api_wrappers import COCO
@@ -9,19 +8,14 @@ from mmengine.fileio import get
 
 from sparse_rcnn_ext.engine.errors import UserError
 
-_KEYS = {
-    'categories': ('id', 'name'),
-    'images': ('id', 'file_name', 'width', 'height'),
-    'annotations': ('id', 'image_id', 'category_id', 'bbox'),
-}
-_NAMES_SHOWN = 20
+from .coco_entries import KEYS, check_entries, some_names
 
 
 class CocoFile(COCO):
     """mmdet's COCO, read with checks, and asked for categories in the order in which they are named.
 
-    Where an annotation says nothing on ``iscrowd`` or ``area``, which pycocotools looks up without a default, it is no
-    crowd and as large as its box.
+    Where an annotation says nothing, or null, on ``iscrowd`` or ``area``, which pycocotools looks up without a default,
+    it is no crowd and as large as its box.
 
     Args:
         path: The file, as mmengine's file backends know it.
@@ -36,8 +30,10 @@ class CocoFile(COCO):
         self.path = path
         self.dataset = load_coco(path, backend_args)
         for annotation in self.dataset['annotations']:
-            annotation.setdefault('iscrowd', 0)
-            annotation.setdefault('area', annotation['bbox'][2] * annotation['bbox'][3])
+            if annotation.get('iscrowd') is None:
+                annotation['iscrowd'] = 0
+            if annotation.get('area') is None:
+                annotation['area'] = annotation['bbox'][2] * annotation['bbox'][3]
         self.createIndex()
         # mmdet's names of the index that was made just now.
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
@@ -69,7 +65,8 @@ def load_coco(path: str, backend_args: dict | None = None) -> dict:
     Returns:
         Its content. Every category has ``id`` and ``name``, every image ``id``, ``file_name``, ``width`` and
         ``height`` (above 0), every annotation ``id``, ``image_id``, ``category_id`` and a ``bbox`` of four numbers
-        (left, top, width, height in pixels; NaN is a number too); ids and names are unique.
+        (left, top, width, height in pixels; NaN is a number too); ids and names are unique, ids all numbers or all
+        texts. ``iscrowd`` is 0 or 1 and ``area`` a number, where they stand and are not null.
 
     Raises:
         UserError: If it is not so.
@@ -78,50 +75,11 @@ def load_coco(path: str, backend_args: dict | None = None) -> dict:
         content = json.loads(get(path, backend_args=backend_args))
     except FileNotFoundError:
         raise UserError(f'the annotation file {path} does not exist') from None
+    except OSError as error:
+        raise UserError(f'the annotation file {path} cannot be read: {error.strerror or error}') from None
     except (ValueError, RecursionError) as error:
         raise UserError(f'{path} is empty, cut off or no JSON ({error}): write it anew') from None
     if not isinstance(content, dict):
-        raise UserError(f'{path} holds a {type(content).__name__}: a COCO file is an object of {", ".join(_KEYS)}')
-    for part, keys in _KEYS.items():
-        entries = content.get(part)
-        if not isinstance(entries, list):
-            raise UserError(f'{path} has no list "{part}": it must be a COCO detection file')
-        for number, entry in enumerate(entries):
-            lacking = keys if not isinstance(entry, dict) else [key for key in keys if key not in entry]
-            if lacking:
-                raise UserError(f'entry {number} of "{part}" in {path} has no {" and no ".join(lacking)}: complete it')
-        _refuse_repeated(path, part, 'id', [entry['id'] for entry in entries])
-    _refuse_repeated(path, 'categories', 'name', [category['name'] for category in content['categories']])
-    for image in content['images']:
-        if not all(isinstance(image[side], (int, float)) and image[side] > 0 for side in ('width', 'height')):
-            raise UserError(
-                f'the image {image["file_name"]} in {path} is {image["width"]} wide and {image["height"]} high: '
-                'write its size in pixels'
-            )
-    for number, annotation in enumerate(content['annotations']):
-        box = annotation['bbox']
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, (int, float)) for value in box):
-            raise UserError(
-                f'entry {number} of "annotations" in {path} has the bbox {box}: write left, top, width and '
-                'height in pixels'
-            )
+        raise UserError(f'{path} holds a {type(content).__name__}: a COCO file is an object of {", ".join(KEYS)}')
+    check_entries(path, content)
     return content
-
-
-def some_names(names: Sequence[object]) -> str:
-    """The names in quotes, the first 20 of many."""
-    shown = ', '.join(repr(name) for name in names[:_NAMES_SHOWN]) or 'none'
-    return shown if len(names) <= _NAMES_SHOWN else f'{shown} and {len(names) - _NAMES_SHOWN} more'
-
-
-def _refuse_repeated(path: str, part: str, key: str, values: list) -> None:
-    try:
-        repeated = [value for value, count in Counter(values).items() if count > 1]
-    except TypeError:
-        raise UserError(
-            f'"{part}" in {path} has an {key} that is a list or an object: write a number or a text'
-        ) from None
-    if repeated:
-        raise UserError(
-            f'"{part}" in {path} has {len(repeated)} {key}s more than once, {some_names(repeated)}: keep each once'
-        )

@@ -1,8 +1,34 @@
 """Arguments that several tools have."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentError, ArgumentParser, Namespace
+from collections.abc import Sequence
 
 from mmengine.config import DictAction
+
+
+class OptionAction(DictAction):
+    """mmengine's DictAction, which leaves argparse, and so the user, with a traceback for what is no KEY=VALUE.
+
+    Raises:
+        ArgumentError: For a missing ``=``, an empty part of the key, or brackets that do not match.
+    """
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add ``values`` to those before."""
+        for option in values or ():
+            key, equals, _ = option.partition('=')
+            if not equals or not all(step.strip() for step in key.split('.')):
+                raise ArgumentError(self, f'{option!r} is no KEY=VALUE, such as model.rpn_head.num_proposals=50')
+            try:
+                super().__call__(parser, namespace, [option], option_string)
+            except (AssertionError, ValueError, RecursionError) as error:
+                raise ArgumentError(self, f'the value of {option!r} cannot be read: {error}') from None
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -20,5 +46,5 @@ def add_inference_options(parser: ArgumentParser) -> None:
 def add_cfg_options(parser: ArgumentParser, example: str, what: str = 'settings that override the config') -> None:
     """--cfg-options; the help ends in an ``example`` of one."""
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=f'{what}, such as {example}'
+        '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help=f'{what}, such as {example}'
     )

@@ -9,9 +9,12 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from .build_errors import explain_config_error
+from .config_check import check_config
 from .config_knobs import load_with_knobs
 from .errors import UserError
 from .last_checkpoint import agree_on_last_checkpoint
+from .option_check import check_option_names
 
 _CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -49,7 +52,8 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         work_dir: Where the run lands; None: the config's own ``work_dir``, else work_dirs/CONFIG_NAME.
 
     Raises:
-        UserError: If there is no such file, it is no config, or an option does not fit it.
+        UserError: If there is no such file, it is no config, an option does not fit it, or a type or a setting in it
+            is nothing that there is.
     """
     if not Path(path).is_file():
         raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
@@ -60,15 +64,15 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         cfg, knobs = load_with_knobs(path, options)
     except UserError:
         raise
-    except Exception as error:
-        if not options:
-            raise
-        given = ' '.join(f'{name}={value}' for name, value in options.items())
-        raise UserError(f'{path} cannot be evaluated with --cfg-options {given}: {error}') from error
+    except Exception as error:  # a config is a program
+        raise UserError(explain_config_error(error, path, options)) from error
+    settings = {name: value for name, value in options.items() if name not in knobs}
+    check_option_names(cfg, settings, path)
     try:
-        cfg.merge_from_dict({name: value for name, value in options.items() if name not in knobs})
-    except (TypeError, KeyError, IndexError, AssertionError) as error:
+        cfg.merge_from_dict(settings)
+    except (TypeError, KeyError, IndexError, AssertionError, ValueError, AttributeError) as error:
         raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+    check_config(cfg, path)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
     object.__setattr__(cfg, '__class__', RunConfig)
     return cfg

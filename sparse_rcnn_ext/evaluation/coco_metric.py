@@ -67,6 +67,13 @@ class CocoMetric(MMDetCocoMetric):
         if ann_file is not None:
             self._coco_api = CocoFile(ann_file, backend_args)
 
+    @MMDetCocoMetric.dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        """What the data set says of itself, which a run sets before its first iteration."""
+        if isinstance(self._coco_api, CocoFile) and 'classes' in dataset_meta:
+            self._coco_api.ids_of(dataset_meta['classes'])
+        self._dataset_meta = dataset_meta
+
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
         """The numbers from the truths and detections of all images."""
         classes = self.dataset_meta['classes']

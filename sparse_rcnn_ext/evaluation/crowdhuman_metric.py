@@ -1,6 +1,5 @@
 """mmdet's CrowdHuman metric for detections on a COCO JSON, with the recall."""
 
-import json
 from pathlib import Path
 
 from mmdet.evaluation import CrowdHumanMetric as MMDetCrowdHumanMetric
@@ -8,6 +7,7 @@ from mmdet.evaluation.metrics.crowdhuman_metric import PERSON_CLASSES, Image
 from mmengine.fileio import get_text, load
 from mmengine.logging import MMLogger
 
+from sparse_rcnn_ext.datasets.convert.crowdhuman import parse_records
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.registry import METRICS
 
@@ -33,11 +33,10 @@ class CrowdHumanMetric(MMDetCrowdHumanMetric):
         """Truth and detections of every image that has detections.
 
         Raises:
-            UserError: If an image is not in ``ann_file``.
+            UserError: If ``ann_file`` cannot be used, or an image is not in it.
         """
         detections = {record['ID']: record for record in load(result_file)}
-        lines = get_text(self.ann_file, backend_args=self.backend_args).splitlines()
-        truths = {record['ID']: record for record in map(json.loads, filter(str.strip, lines))}
+        truths = self._truths()
         unknown = [name for name in detections if name not in truths]
         if unknown:
             raise UserError(
@@ -54,6 +53,17 @@ class CrowdHumanMetric(MMDetCrowdHumanMetric):
             sample.load(record, 'box', None, PERSON_CLASSES, False)
             sample.clip_all_boader()
         return samples
+
+    def _truths(self) -> dict[str, dict]:
+        """The records of ``ann_file`` by image."""
+        try:
+            lines = get_text(self.ann_file, backend_args=self.backend_args).splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f'the annotation file {self.ann_file} cannot be read ({error}): get it again') from None
+        truths = {record['ID']: record for record in parse_records(self.ann_file, lines, ('fbox', 'hbox'))}
+        if not truths:
+            raise UserError(f'the annotation file {self.ann_file} has 0 records: get it again')
+        return truths
 
     def compare(self, samples: dict[str, Image]) -> list[tuple]:
         """Match detections and truth as mmdet does, and keep the recall."""

@@ -31,8 +31,8 @@ class TestLoadConfig:
 
     def test_knobs_and_settings(self, path):
         Path(path).write_text('size = 3\nlevels = dict(first=size, second=size)\n')
-        cfg = load_config(path, {'size': 7, 'levels.second': 1, 'new': 5}, None)
-        assert (cfg.size, cfg.levels, cfg.new) == (7, dict(first=7, second=1), 5)
+        cfg = load_config(path, {'size': 7, 'levels.second': 1, 'load_from': 'a.pth'}, None)
+        assert (cfg.size, cfg.levels, cfg.load_from) == (7, dict(first=7, second=1), 'a.pth')
         assert (cfg.work_dir, cfg.filename) == ('work_dirs/my recipe', path)
 
     def test_knob_that_the_config_refuses(self, path):

@@ -127,6 +127,8 @@ def _load(path: str, backend_args: dict | None) -> dict:
         content = json.loads(get(path, backend_args=backend_args))
     except FileNotFoundError:
         raise UserError(f'the annotation file {path} does not exist') from None
+    except OSError as error:
+        raise UserError(f'the annotation file {path} cannot be read: {error.strerror or error}') from None
     except (ValueError, RecursionError) as error:
         raise UserError(f'the annotation file {path} is empty, cut off or no JSON ({error}): write it anew') from None
     if not isinstance(content, dict):

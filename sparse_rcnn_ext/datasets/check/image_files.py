@@ -83,7 +83,8 @@ def read_image(request: ImageRequest) -> ImageFile:
         content = get(request.path, backend_args=dict(request.backend) or None)
     except (FileNotFoundError, NotADirectoryError):
         return ImageFile(MISSING)
-    except OSError:
+    # A name that no file can have is a ValueError.
+    except (OSError, ValueError):
         return ImageFile(NO_IMAGE)
     digest = blake2b(content, digest_size=16).hexdigest()
     if not content:

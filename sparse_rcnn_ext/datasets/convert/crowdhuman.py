@@ -1,7 +1,7 @@
 """CrowdHuman (annotation_*.odgt, Images/) to COCO; globox does not know the format."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -58,24 +58,39 @@ def is_ignored(entry: dict) -> bool:
     return entry['tag'] != CLASS or entry.get('extra', {}).get('ignore', 0) != 0
 
 
+def parse_records(path: str | Path, lines: Iterable[str], boxes: Sequence[str] = ('fbox',)) -> Iterator[dict]:
+    """The records of an .odgt file, one a line; every object has a tag and, as four numbers each, the ``boxes``.
+
+    Raises:
+        UserError: If a line is no such record.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            complete = isinstance(record['ID'], str) and all(_is_object(entry, boxes) for entry in record['gtboxes'])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            complete = False
+        if not complete:
+            raise UserError(
+                f'line {number} of {path} is no record of CrowdHuman (ID, gtboxes with tag and {", ".join(boxes)}): '
+                'get the file again'
+            )
+        yield record
+
+
 def _records(path: Path) -> Iterator[dict]:
-    with path.open(encoding='utf-8') as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-                complete = isinstance(record['ID'], str) and all(
-                    isinstance(entry['tag'], str) and len(entry['fbox']) == 4 for entry in record['gtboxes']
-                )
-            except (json.JSONDecodeError, KeyError, TypeError):
-                complete = False
-            if not complete:
-                raise UserError(
-                    f'line {number} of {path} is no record of CrowdHuman (ID, gtboxes with tag and fbox): '
-                    'get the file again'
-                )
-            yield record
+    with path.open(encoding='utf-8', errors='replace') as lines:
+        yield from parse_records(path, lines)
+
+
+def _is_object(entry: dict, boxes: Sequence[str]) -> bool:
+    return (
+        isinstance(entry['tag'], str)
+        and all(isinstance(entry.get(key, {}), dict) for key in ('extra', 'head_attr'))
+        and all(len(entry[key]) == 4 and all(isinstance(side, (int, float)) for side in entry[key]) for key in boxes)
+    )
 
 
 def _add_box(coco: CocoJson, where: str, entry: dict) -> None:

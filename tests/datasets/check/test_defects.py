@@ -102,7 +102,7 @@ ERRORS = {
 
 
 # These a run does not notice when it loads the data: it learns or measures something wrong, or stops later.
-UNNOTICED = {'size differs', 'classes differ', 'num_classes'}
+UNNOTICED = {'classes differ', 'num_classes'}
 
 
 def load(data: SmallData) -> None:
