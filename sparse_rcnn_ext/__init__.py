@@ -13,6 +13,9 @@ if find_spec('mmengine') is not None:
     opencv_check.require_opencv()
     portable_ops.install()
 
-    from .engine.safe_globals import register_safe_globals  # what engine imports needs the two lines above
+    # What engine imports needs the two lines above.
+    from .engine.safe_globals import register_safe_globals
+    from .engine.safe_loading import install_safe_loading
 
     register_safe_globals()
+    install_safe_loading()

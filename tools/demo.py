@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.prediction import Predictor
 
 
@@ -28,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--max-megapixels', type=float, default=40, metavar='N', help='of an image, at most, in millions (default: 40)'
     )
+    add_trust_option(parser)
     add_cfg_options(parser, 'model.test_cfg.max_per_img=300')
     return parser.parse_args(argv)
 
@@ -46,6 +48,7 @@ def check_options(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         check_options(args)
         # gradio asks for this when it is imported.
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'

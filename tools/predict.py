@@ -14,6 +14,7 @@ from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_opti
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.prediction import (
     AnnotationIds,
     CocoFiles,
@@ -53,6 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU if there is one)')
     add_inference_options(parser)
     parser.add_argument('--slice', type=int, metavar='SIDE', help='also look at slices of so many pixels')
+    add_trust_option(parser)
     add_cfg_options(parser, 'model.test_cfg.max_per_img=300')
     return parser.parse_args(argv)
 
@@ -126,6 +128,7 @@ def read_config(args: argparse.Namespace) -> Config:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         check_options(args)
         cfg = read_config(args)
         if not (args.out or args.json):

@@ -17,8 +17,10 @@ from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.pretrained import explain_failed_download
 from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -38,6 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='torch.compile of the whole network')
     add_inference_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    add_trust_option(parser)
     add_cfg_options(parser, 'test_dataloader.batch_size=4')
     return parser.parse_args(argv)
 
@@ -101,6 +104,7 @@ def build_runner(cfg: Config) -> Runner:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         cfg = load_config(args.config, args.cfg_options, args.work_dir)
         check_checkpoint(args.checkpoint, 'the second argument')
         check_data_paths(cfg, ('test',))
@@ -118,7 +122,8 @@ def main(argv: list[str] | None = None) -> None:
             switch_tta(cfg)
         join_job(cfg, args.launcher)
         runner = build_runner(cfg)
-        explain_lost_worker(runner.test)
+        with explain_failed_download(cfg):
+            explain_lost_worker(runner.test)
         if result_file and is_main_process():
             Path(result_file).replace(args.out)
             runner.logger.info(f'Detections: {args.out}')

@@ -19,6 +19,7 @@ from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
 from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,6 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    add_trust_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -62,6 +64,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         cfg = load_config(args.config, args.cfg_options, args.work_dir)
         if args.amp:
             switch_amp(cfg, args.amp)

@@ -1,7 +1,6 @@
 """Files of weights: detectron2's .pth and .pkl, and mmengine's .pth."""
 
 import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,9 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.checkpoint_file import read_checkpoint
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import is_torch_file
+from sparse_rcnn_ext.engine.safetensors_file import SUFFIX
+from sparse_rcnn_ext.engine.trust import is_trusting
 
 from .plain_pickle import RefusedError, load_plain_pickle
 
@@ -20,11 +22,12 @@ def read_weights(path: str) -> dict[str, Tensor]:
     """The weights of a checkpoint by name, on the CPU.
 
     Args:
-        path: A file of torch.save, or a pickle of NumPy arrays. The weights are what it holds under ``state_dict``
-            (mmengine) or ``model`` (detectron2), else all of it.
+        path: A file of torch.save, .safetensors, or a pickle of NumPy arrays. The weights are what it holds
+            under ``state_dict`` (mmengine) or ``model`` (detectron2), else all of it.
 
     Raises:
-        UserError: If there is no such file, it is no checkpoint, or holds anything that could run code.
+        UserError: If there is no such file, it is no checkpoint, or holds anything that could run code
+            (unless checkpoints are trusted).
     """
     if not Path(path).is_file():
         raise UserError(f'no checkpoint file {path}: the first argument must name one')
@@ -64,18 +67,19 @@ def write_official(state: dict[str, Tensor], path: str) -> None:
 
 
 def _load(path: str) -> object:
+    if is_torch_file(path) or path.endswith(SUFFIX):
+        return read_checkpoint(path)
     try:
-        if is_torch_file(path):
-            return torch.load(path, map_location='cpu', weights_only=True)
         return load_plain_pickle(path)
+    except RefusedError as error:
+        if is_trusting():
+            return pickle.loads(Path(path).read_bytes(), encoding='latin1')
+        raise UserError(
+            f'{path} holds {error}, which could run code: give a file of NumPy arrays and plain containers alone, or '
+            '--trust-checkpoint if you would run this one as a program'
+        ) from error
     except Exception as error:
         # A damaged file can raise anything.
-        found = re.search(r'GLOBAL (\S+)', str(error))
-        if isinstance(error, pickle.UnpicklingError) and (found or isinstance(error, RefusedError)):
-            raise UserError(
-                f'{path} holds {found[1] if found else error}, which could run code: '
-                'give a file of tensors, NumPy arrays and plain containers alone'
-            ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f'{path} cannot be read as a checkpoint ({reason}): give another file') from error
 

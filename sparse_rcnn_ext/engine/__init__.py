@@ -1,5 +1,7 @@
 """What happens around the model while it trains: checkpoints, hooks and optimizer set-up."""
 
 from .safe_globals import register_safe_globals
+from .safe_loading import install_safe_loading
+from .trust import trust_checkpoints
 
-__all__ = ['register_safe_globals']
+__all__ = ['install_safe_loading', 'register_safe_globals', 'trust_checkpoints']

@@ -15,6 +15,7 @@ from .config_knobs import load_with_knobs
 from .errors import UserError
 from .last_checkpoint import agree_on_last_checkpoint
 from .option_check import check_option_names
+from .safetensors_file import SUFFIX
 
 _CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -84,7 +85,8 @@ def check_checkpoint(path: str, setting: str) -> None:
         return
     if not Path(path).is_file():
         raise UserError(f'no checkpoint file {path}: {setting} must name one')
-    if not is_torch_file(path):
+    # Nothing of a .safetensors file is cheaper to check than to read it.
+    if Path(path).suffix != SUFFIX and not is_torch_file(path):
         raise UserError(
             f'{path} is no file of torch.save, or was cut off: {setting} must name a checkpoint of tools/train.py '
             "(tools/convert/official_to_mmdet.py makes one of detectron2's .pkl)"

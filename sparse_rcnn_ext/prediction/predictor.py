@@ -14,7 +14,7 @@ from torch import nn
 
 from sparse_rcnn_ext.engine.errors import UserError
 
-from .weights import class_names, load_weights, read_checkpoint
+from .weights import class_names, load_weights, read_weights
 
 
 class Predictor(DetInferencer):
@@ -55,7 +55,7 @@ class Predictor(DetInferencer):
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> nn.Module:
         model = MODELS.build(cfg.model)
         detector = model.module if isinstance(model, BaseTTAModel) else model
-        checkpoint = read_checkpoint(weights)
+        checkpoint = read_weights(weights)
         load_weights(detector, checkpoint, weights)
         self.classes = class_names(checkpoint, cfg, detector.roi_head.bbox_head[-1].num_classes)
         model.dataset_meta = dict(classes=self.classes, palette='random')

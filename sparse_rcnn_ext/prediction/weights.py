@@ -1,48 +1,27 @@
 """Checkpoints for prediction: read without running code from them, and refused where they do not fit."""
 
-from pickle import UnpicklingError
+from urllib.error import URLError
 
-import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from torch import nn
 
+from sparse_rcnn_ext.engine.checkpoint_file import read_checkpoint
 from sparse_rcnn_ext.engine.data_paths import walk_datasets
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.state_fit import compare_states, refuse_official_names
 
-# Before 2.6 torch could not be told that what mmengine's Runner stores beside tensors is harmless.
-SAFE = torch.__version__ >= (2, 6)
 
-
-def read_checkpoint(path: str) -> dict:
-    """Read a checkpoint on the CPU.
-
-    With torch 2.6 or later only tensors and plain values are unpickled. mmengine's own reader turns that
-    safety off where it meets anything else; here the file is refused.
-
-    Args:
-        path: A file, or an address of http, https or file.
+def read_weights(source: str) -> dict:
+    """Read a checkpoint on the CPU, see :func:`~sparse_rcnn_ext.engine.checkpoint_file.read_checkpoint`.
 
     Raises:
-        UserError: If it cannot be read, is no checkpoint, or holds other objects.
+        UserError: If it cannot be had, is no checkpoint, or could run code.
     """
     try:
-        if '://' in path:
-            checkpoint = torch.hub.load_state_dict_from_url(path, map_location='cpu', weights_only=SAFE)
-        else:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=SAFE)
-    except UnpicklingError as error:
-        raise UserError(
-            f'{path} is no checkpoint, or holds more than weights and plain values, which could run code: give one of '
-            'tools/train.py, or save its state_dict alone'
-        ) from error
-    except Exception as error:  # other files than checkpoints fail in many ways
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition('. ')[0]
-        raise UserError(f'{path} cannot be read as a checkpoint ({reason}): give one of tools/train.py') from error
-    if not isinstance(checkpoint, dict):
-        raise UserError(f'{path} holds a {type(checkpoint).__name__} and no weights: give one of tools/train.py')
-    return checkpoint
+        return read_checkpoint(source)
+    except URLError as error:
+        raise UserError(f'cannot download {source} ({error}): give a local copy of it') from error
 
 
 def load_weights(detector: nn.Module, checkpoint: dict, path: str) -> None:

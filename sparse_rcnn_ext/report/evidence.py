@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction.weights import load_weights, read_checkpoint
+from sparse_rcnn_ext.prediction.weights import load_weights, read_weights
 
 from .judgement import Judgement, judge
 from .outcomes import ImageOutcome, judge_images
@@ -122,7 +122,7 @@ def load_detector(cfg: Config, checkpoint: str) -> BaseDetector:
         UserError: If the checkpoint does not fit.
     """
     model = MODELS.build(cfg.model)
-    load_weights(model, read_checkpoint(checkpoint), checkpoint)
+    load_weights(model, read_weights(checkpoint), checkpoint)
     return model.eval().to('cuda' if torch.cuda.is_available() else 'cpu')
 
 

@@ -16,7 +16,15 @@ MEASURED = {'sparse-rcnn_lite0_fpn_shapes': 'README.md', 'sparse-rcnn_lite0_fpn_
 
 # The format of https://model-index.readthedocs.io, which mim's readers share: names of keys, and the types of values.
 COLLECTION = {'Name': str, 'Metadata': dict, 'Paper': dict, 'README': str, 'Code': dict}
-MODEL = {'Name': str, 'In Collection': str, 'Config': str, 'Metadata': dict, 'Results': list, 'Weights': str}
+MODEL = {
+    'Name': str,
+    'In Collection': str,
+    'Config': str,
+    'Metadata': dict,
+    'Results': list,
+    'Weights': str,
+    'SHA256': str,
+}
 RESULT = {'Task': str, 'Dataset': str, 'Metrics': dict}
 METADATA = {
     'Training Data': str,
@@ -59,6 +67,8 @@ def test_format():
     for model in content['Models']:
         check(model, MODEL, 'Name', 'In Collection', 'Config', 'Metadata', 'Results')
         check(model['Metadata'], METADATA, 'Epochs')
+        # The lines of tools/deploy/publish.py.
+        assert not model.get('Weights', '').endswith('.safetensors') or re.fullmatch('[0-9a-f]{64}', model['SHA256'])
         for result in model['Results']:
             check(result, RESULT, *RESULT)
             assert all(0 < value < 100 for value in result['Metrics'].values()), 'in per cent'

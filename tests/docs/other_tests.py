@@ -50,6 +50,9 @@ RUNS_IT = {
     'python tools/convert/official_to_mmdet.py r50_300pro_3x_model.pth r50_300pro_3x.pth': [
         'tests/tools/test_convert_weights.py::test_detections_of_the_official_implementation'
     ],
+    'python tools/deploy/publish.py CHECKPOINT model.safetensors': [
+        'tests/tools/test_safe_checkpoints.py::test_what_publish_prints'
+    ],
     'python tools/demo.py CONFIG CHECKPOINT': ['tests/tools/test_demo.py::test_upload_and_both_sliders'],
     'tools/dist_train.sh configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py 4': [
         'tests/tools/test_distributed.py::test_two_processes_train_and_save_once'

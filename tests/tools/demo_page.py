@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
+SECONDS = 60
+"""For the page to show something: on a busy machine, that takes long."""
+
 
 def listening_at(port: int) -> set[str]:
     """The addresses at which some process listens, as Linux writes them."""
@@ -18,7 +21,7 @@ class Page:
 
     def __init__(self, browser, url: str) -> None:
         self.page = browser.new_page(viewport=dict(width=1280, height=900))
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(1000 * SECONDS)
         self.hosts: set[str] = set()
         self.page.on('request', lambda request: self.hosts.add(urlsplit(request.url).netloc))
         self.page.goto(url)
@@ -37,7 +40,7 @@ class Page:
 
     def picture(self) -> np.ndarray:
         """(H, W, 3) uint8 BGR, as it is on the page."""
-        response = self.page.request.get(self.picture_address())
+        response = self.page.request.get(self.picture_address(), timeout=1000 * SECONDS)
         assert response.ok
         return cv2.imdecode(np.frombuffer(response.body(), np.uint8), cv2.IMREAD_COLOR)
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from tests.prediction.conftest import CLASSES, tiny_detector  # noqa: F401  a fixture
-from tests.tools.demo_page import Page, listening_at
+from tests.tools.demo_page import SECONDS, Page, listening_at
 
 pytest.importorskip('gradio', reason='gradio is not installed: pip install -r requirements/demo.txt')
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-START, STOP = 90, 30  # seconds
+START, STOP = 300, 300  # seconds
 
 
 @pytest.fixture
@@ -66,9 +66,11 @@ def browser():
     if CHROMIUM is None:
         pytest.skip('no Chromium: apt-get install chromium')
     playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    # Its default is 5 s, whatever the page's is.
+    playwright.expect.set_options(timeout=1000 * SECONDS)
     with playwright.sync_playwright() as driver:
         flags = ['--no-sandbox', '--disable-dev-shm-usage', '--no-proxy-server']
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=1000 * START)
         yield browser
         browser.close()
 

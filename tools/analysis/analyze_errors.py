@@ -21,6 +21,7 @@ from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.report.error_chart import draw_errors
 from sparse_rcnn_ext.report.error_split import ErrorSplit, split_errors
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
@@ -39,6 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, metavar='S', help='least score of counted detections (default: 0.3)'
     )
+    add_trust_option(parser)
     add_cfg_options(parser, 'test_dataloader.batch_size=4')
     return parser.parse_args(argv)
 
@@ -73,6 +75,7 @@ def write_table(split: ErrorSplit) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         if (args.checkpoint is None) == (args.detections is None):
             raise UserError('give either a checkpoint or --detections')
         cfg = load_config(args.config, args.cfg_options, None)

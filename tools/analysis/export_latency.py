@@ -17,6 +17,7 @@ import torch
 from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.export.files import PACKAGES, RUNTIMES, WRITERS, require_packages
 from sparse_rcnn_ext.export.latency_table import build, measure, write_markdown
 
@@ -29,6 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--dynamic', action='store_true', help='files that take any size (default: the one size)')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of each (default: 20)')
     parser.add_argument('--threads', type=int, metavar='N', help="of each on the CPU (default: torch's choice)")
+    add_trust_option(parser)
     add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
     args = parser.parse_args(argv)
     for name, value in (('--rounds', args.rounds), ('--threads', args.threads)):
@@ -40,6 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         require_packages(name for kind in args.formats for name in PACKAGES[kind] + RUNTIMES[kind])
         cfg = load_config(args.config, args.cfg_options, None)
         if args.checkpoint is not None:

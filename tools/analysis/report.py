@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.report import write_report
 
 
@@ -22,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, metavar='S', help='least score of detections that count (default: 0.3)'
     )
+    add_trust_option(parser)
     add_cfg_options(parser, 'val_dataloader.dataset.data_root=data/mine', "settings that override the run's config")
     return parser.parse_args(argv)
 
@@ -29,6 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         if args.images is not None and args.images < 1:
             raise UserError(f'--images is {args.images}: give at least 1')
         if not 0 <= args.score_thr <= 1:

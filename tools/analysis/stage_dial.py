@@ -23,6 +23,7 @@ from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
 
@@ -35,6 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, metavar='FOLDER', help=f'for {NAME}.md, {NAME}.json and {NAME}.png')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of the latency (default: 20)')
     parser.add_argument('--threads', type=int, metavar='N', help="of torch on the CPU (default: torch's choice)")
+    add_trust_option(parser)
     add_cfg_options(parser, 'test_dataloader.batch_size=4')
     args = parser.parse_args(argv)
     for name, value in (('--rounds', args.rounds), ('--threads', args.threads)):
@@ -72,6 +74,7 @@ def measure(cfg: Config, checkpoint: str, rounds: int) -> tuple[list[DialRow], d
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         cfg = load_config(args.config, args.cfg_options, None)
         check_checkpoint(args.checkpoint, 'the second argument')
         if args.threads is not None:

@@ -17,6 +17,7 @@ from sparse_rcnn_ext.engine.arguments import add_cfg_options
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
 from sparse_rcnn_ext.prediction.predictor import Predictor
@@ -34,6 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--score-thr', type=float, default=0.3, metavar='S', help='least score to follow (default: 0.3)'
     )
     parser.add_argument('--side', type=int, default=380, metavar='N', help='pixels of a panel (default: 380)')
+    add_trust_option(parser)
     add_cfg_options(parser, 'model.test_cfg.num_stages=3')
     return parser.parse_args(argv)
 
@@ -50,6 +52,7 @@ def name_pictures(images: list[Path], folder: Path) -> list[Path]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         if args.side < 64:
             raise UserError(f'--side is {args.side}: give at least 64')
         cfg = load_config(args.config, args.cfg_options, None)

@@ -13,18 +13,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sparse_rcnn_ext.convert import official_config, ours_to_official, read_sizes, read_weights, write_official
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='IN', help='checkpoint of tools/train.py or of mmdet')
     parser.add_argument('out', metavar='OUT', help='the .pth or .pkl to write')
+    add_trust_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         state = read_weights(args.source)
         official = ours_to_official(state, args.source)
         sizes = read_sizes(state, args.source)

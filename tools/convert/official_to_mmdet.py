@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from sparse_rcnn_ext.convert import find_fitting_config, official_to_ours, read_weights, write_ours
 from sparse_rcnn_ext.convert.fitting_config import FittingConfig
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='IN', help='checkpoint of the official repository, .pth or .pkl')
     parser.add_argument('out', metavar='OUT', help='the .pth to write')
+    add_trust_option(parser)
     return parser.parse_args(argv)
 
 
@@ -53,6 +55,7 @@ def write(value: object) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         state = official_to_ours(read_weights(args.source), args.source)
         fitting = find_fitting_config(state, args.source, REPO / 'configs/sparse_rcnn')
         write_ours(state, args.out)

@@ -19,6 +19,7 @@ from mmengine.config import Config
 from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
 from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
 from sparse_rcnn_ext.export.files import ENDINGS, PACKAGES, RUNTIMES, WRITERS, require_packages
@@ -38,6 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
     parser.add_argument('--check', metavar='IMAGE', help='compare the file with the detector, and time both')
     parser.add_argument('--out', type=Path, metavar='FILE', help="default: the checkpoint's name with the new ending")
+    add_trust_option(parser)
     add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
     return parser.parse_args(argv)
 
@@ -123,6 +125,7 @@ def check_out(out: Path, predictor: Predictor, image: np.ndarray, tolerance: Tol
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
+        trust_checkpoints(args.trust_checkpoint)
         require_packages(PACKAGES[args.format] + (RUNTIMES[args.format] if args.check else ()))
         out = choose_out(args)
         image = read_check_image(args.check) if args.check else None

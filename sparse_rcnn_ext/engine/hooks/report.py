@@ -71,6 +71,6 @@ class ReportHook(Hook):
         checkpoint = find_checkpoint(run)
         if checkpoint is None or self._validated_at is None:
             return None
-        saved_at = torch.load(checkpoint, map_location='cpu', mmap=True)['meta']['iter']
+        saved_at = torch.load(checkpoint, map_location='cpu', mmap=True, weights_only=True)['meta']['iter']
         metrics = runner.val_evaluator.metrics if saved_at == self._validated_at else ()
         return next((metric.last_detections for metric in metrics if hasattr(metric, 'last_detections')), None)

@@ -1,13 +1,16 @@
 """Pretrained weights for timm's models: from a local file, an installed package or timm's hub."""
 
+import re
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import timm
-from timm.models import adapt_input_conv, load_state_dict
+from huggingface_hub import try_to_load_from_cache
+from timm.models import adapt_input_conv, load_state_dict, set_pretrained_check_hash
 from torch import Tensor, nn
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.verified_download import sha256_of
 
 PACKAGE_PREFIX = 'pypi:'
 _SUFFIXES = ('.pth', '.pt', '.safetensors')
@@ -76,16 +79,30 @@ def load_hub_classifier(model_name: str) -> nn.Module:
     """timm's whole model ``model_name`` with the weights that timm publishes for it, from the hub or its local cache.
 
     Raises:
-        UserError: timm has no weights for it, or they can be neither downloaded nor found in the cache.
+        UserError: timm has no weights for it, they can be neither downloaded nor found in the cache, or were damaged
+            on their way.
     """
+    # Of the few models that are no files of the hub: torch then compares with the hash in the address.
+    set_pretrained_check_hash(True)
     try:
-        return timm.create_model(model_name, pretrained=True)
+        model = timm.create_model(model_name, pretrained=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f'cannot load the weights that timm publishes for {model_name} ({error}): set '
             'model.backbone.pretrained=False to start from random ones, and with it model.backbone.pretrained_file to '
             'use a local copy.'
         ) from error
+    _verify_hub_file(model.pretrained_cfg.get('hf_hub_id') or '')
+    return model
+
+
+def _verify_hub_file(repository: str) -> None:
+    # The hub's cache names a large file by the SHA-256 that the hub states, and looks at its size only.
+    for name in ('model.safetensors', 'pytorch_model.bin'):
+        link = try_to_load_from_cache(repository, name) if repository else None
+        file = Path(link).resolve() if isinstance(link, str) else None
+        if file and re.fullmatch('[0-9a-f]{64}', file.name) and sha256_of(file) != file.name:
+            raise UserError(f'{link} is not the file that timm publishes: delete {file}, and it is downloaded again.')
 
 
 def load_features(net: nn.Module, classifier: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """Pretrained weights of timm's networks: from a package, a file and timm's hub."""
 
 import copy
+import hashlib
 
 import pytest
 import timm
@@ -96,6 +97,27 @@ def test_timms_own_weights(hub_cache):
     assert not torch.equal(backbone.state_dict()[kernel], before[kernel])
     for key, value in backbone.net.state_dict().items():
         assert torch.equal(value, weights[key.replace('_', '.', 1)]), key
+
+
+def test_timms_own_weights_are_verified(hub_cache):
+    """The hub's cache holds links to files that are named by their hash."""
+    folder = hub_cache / 'models--timm--convnext_atto.d2_in1k'
+    for part in ('refs', 'snapshots/some-commit', 'blobs'):
+        (folder / part).mkdir(parents=True)
+    (folder / 'refs/main').write_text('some-commit')
+    save_file(timm.create_model('convnext_atto').state_dict(), folder / 'blobs/new')
+    right = hashlib.sha256((folder / 'blobs/new').read_bytes()).hexdigest()
+    link = folder / 'snapshots/some-commit/model.safetensors'
+    for name in (right, right[::-1]):
+        (folder / 'blobs/new').replace(folder / 'blobs' / name)
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder / 'blobs' / name)
+        backbone = build('convnext_atto.d2_in1k', out_indices=(0, 1), pretrained=True)
+        if name == right:
+            backbone.init_weights()
+            (folder / 'blobs' / name).replace(folder / 'blobs/new')
+    with pytest.raises(UserError, match=r'model\.safetensors is not the file that timm publishes: delete'):
+        backbone.init_weights()
 
 
 def test_timm_has_no_weights(hub_cache):

@@ -1,0 +1,84 @@
+"""Reads checkpoints without running code from them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.parse import unquote, urlparse
+
+import torch
+
+from .errors import UserError
+from .safetensors_file import SUFFIX, read_safetensors
+from .trust import is_trusting
+from .verified_download import download
+
+MapLocation = str | torch.device | dict[str, str] | Callable | None
+
+# Two sentences of torch, and that of safe_globals.
+_REFUSED = re.compile(r'GLOBAL (\S+)|instantiate unsafe class (\S+)|for the (attribute .+?), which no Runner')
+
+_CAUSE = re.compile(r'WeightsUnpickler error:\s*(.+)')
+
+
+def read_checkpoint(source: str, map_location: MapLocation = 'cpu') -> dict:
+    """Read a checkpoint of tensors, NumPy arrays and plain containers and values; any other object is refused.
+
+    What mmengine's Runner writes is such a file, and so are those of mmdet's model zoo. After
+    :func:`~sparse_rcnn_ext.engine.trust.trust_checkpoints` other objects load, too.
+
+    Args:
+        source: A file of ``torch.save`` or .safetensors, or an address of http, https or file (see
+            :func:`~sparse_rcnn_ext.engine.verified_download.download`).
+        map_location: As for ``torch.load``; safetensors always come to the CPU.
+
+    Raises:
+        UserError: If there is no such file, it is no checkpoint, or holds other objects.
+        URLError: If it cannot be downloaded.
+    """
+    file = _local_file(source)
+    checkpoint = read_safetensors(file) if file.suffix == SUFFIX else _read_torch_file(file, map_location)
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'{source} holds a {type(checkpoint).__name__} and no weights: give one of tools/train.py')
+    return checkpoint
+
+
+def _local_file(source: str) -> Path:
+    parts = urlparse(source)
+    if parts.scheme in ('http', 'https'):
+        return download(source)
+    file = Path(unquote(parts.path)) if parts.scheme == 'file' else Path(source).expanduser()
+    if not file.is_file():
+        raise UserError(f'no checkpoint file {source}: give the path of one')
+    return file
+
+
+def _read_torch_file(file: Path, map_location: MapLocation) -> object:
+    if is_trusting():
+        # As another program would read it.
+        return torch.load(file, map_location, weights_only=False)
+    if torch.__version__ < (2, 6):
+        # Its weights_only has holes (CVE-2025-32434), and knows no names beside objects, see safe_globals.
+        raise UserError(
+            f'{file} cannot be read safely with torch {torch.__version__}: take torch 2.6 or later, or '
+            'a .safetensors file, or --trust-checkpoint if you would run it as a program'
+        )
+    try:
+        return torch.load(file, map_location, weights_only=True)
+    except UnpicklingError as error:
+        refused = _REFUSED.search(str(error))
+        if refused is None:
+            raise UserError(_unreadable(file, error)) from error
+        raise UserError(
+            f'{file} holds {next(filter(None, refused.groups()))}, which could run code: give a checkpoint of tensors '
+            'and plain values, or --trust-checkpoint if you would run this one as a program'
+        ) from error
+    except Exception as error:  # other files than checkpoints fail in many ways
+        raise UserError(_unreadable(file, error)) from error
+
+
+def _unreadable(file: Path, error: Exception) -> str:
+    # torch puts pages of advice before and after it.
+    found = _CAUSE.search(str(error))
+    reason = found[1] if found else f'{type(error).__name__}: {error}'.splitlines()[0]
+    return f'{file} cannot be read as a checkpoint ({reason}): give one of tools/train.py'
