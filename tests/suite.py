@@ -30,6 +30,8 @@ STACK = (
     'test_packaging.py',
     'test_portable_ops.py',
 )
+# But for these, which take long and depend on torch, Python and the system alone.
+ONCE = ('engine/hooks/test_cpu_memory.py', 'engine/test_compilation.py', 'engine/test_fast_inference.py')
 # From glibc's malloc.h, with the values that its processes start with.
 DEFAULTS_OF_MALLOC = {'M_TRIM_THRESHOLD': (-1, 128 * 1024), 'M_MMAP_MAX': (-4, 65536)}
 ENOUGH = 7 * 2**27
@@ -42,7 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs on both stacks; long tests first, or one that begins last keeps the others waiting."""
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).as_posix().startswith(STACK):
+        path = item.path.relative_to(tests).as_posix()
+        if path.startswith(STACK) and path not in ONCE:
             item.add_marker('stack')
     items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 

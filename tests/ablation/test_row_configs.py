@@ -56,15 +56,15 @@ def test_every_row_over_other_recipes(base: Path, row: Path):
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / 'recipe.py'
-    path.write_text("lr = 0.1\nmodel = dict(type='Net', head=dict(type='Old', width=3), depth=2)\n")
+    path.write_text("lr = 0.1\nmodel = dict(type='SparseRCNN', neck=dict(type='FPN', num_outs=3), init_cfg=None)\n")
     return path
 
 
 @pytest.mark.parametrize(
     'text',
     [
-        "_base_ = 'own.py'\nmodel = dict(head=dict(_delete_=True, type='New'))\n",
-        "# ümlaut\n_base_ = (\n    'own'\n    '.py'\n)  # why\n\nmodel = dict(head=dict(_delete_=True, type='New'))",
+        "_base_ = 'own.py'\nmodel = dict(neck=dict(_delete_=True, type='PAFPN'))\n",
+        "# ümlaut\n_base_ = (\n    'own'\n    '.py'\n)  # why\n\nmodel = dict(neck=dict(_delete_=True, type='PAFPN'))",
     ],
 )
 def test_delta_replaces_the_base(tmp_path: Path, recipe: Path, text: str):
@@ -74,7 +74,7 @@ def test_delta_replaces_the_base(tmp_path: Path, recipe: Path, text: str):
     row.write_text(text, encoding='utf-8')
     assert base_of(row) == row.parent / 'own.py'
     cfg = put_over(row, recipe)
-    assert cfg.to_dict() == dict(lr=0.1, model=dict(type='Net', head=dict(type='New'), depth=2))
+    assert cfg.to_dict() == dict(lr=0.1, model=dict(type='SparseRCNN', neck=dict(type='PAFPN'), init_cfg=None))
     assert cfg.filename == str(row)
     assert row.read_text(encoding='utf-8') == text
 

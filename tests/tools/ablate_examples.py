@@ -38,7 +38,7 @@ RECIPE = """
 train_cfg = dict(max_epochs=4)
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, end=4)]
 model = dict(stages=3)
-default_hooks = dict(checkpoint=dict(interval=1, save_best='auto'))
+default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto'))
 """
 COST = dict(parameters=6e6, flops=5e8, latency_seconds=0.03, size=[160, 160], device='A CPU')
 

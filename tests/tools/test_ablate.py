@@ -83,7 +83,7 @@ def test_epochs(ablate, tools):
     (config,) = Path('out/runs').glob('six_*/config.py')
     cfg = Config.fromfile(config)
     assert cfg.train_cfg.max_epochs == 2 and cfg.param_scheduler[0].T_max == 2
-    assert cfg.default_hooks.checkpoint == dict(interval=1, max_keep_ckpts=2)
+    assert cfg.default_hooks.checkpoint == dict(type='CheckpointHook', interval=1, max_keep_ckpts=2)
     assert '2 epochs' in Path('out/stages.md').read_text()
 
 

@@ -15,7 +15,7 @@ from tests.tools.ablate_examples import RECIPE
     [
         (['--tables', 'no.yml'], 'error: no file of tables no.yml'),
         (['--data', 'no.py'], 'error: no config file no.py'),
-        (['--data', 'broken.py'], 'error: .*one.py cannot be put over .*'),
+        (['--data', 'broken.py'], 'error: model in broken.py is 3: set it to a dict'),
         (['--cfg-options', 'model.stages.deep=1'], 'error: --cfg-options does not fit .*recipe.py'),
         (['--data', 'other.py'], 'error: the annotation file nowhere/truth.json does not exist'),
     ],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ def _open_onnx(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
 
 
 def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
-    import openvino
-
-    core = openvino.Core()
+    core = _openvino_core()
     model = core.read_model(path)
     # Left to itself it computes in bfloat16 on CPUs that have it, and detections move.
     settings = dict(INFERENCE_PRECISION_HINT='f32') | (dict(INFERENCE_NUM_THREADS=threads) if threads else {})
@@ -73,6 +72,15 @@ def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]
         return list(compiled(dict(images=pixels, sizes=sizes)).to_tuple())
 
     return run, json.loads(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else {}
+
+
+@cache
+def _openvino_core() -> Any:
+    """One for the process: those that go in another order than they came take the signal stack of the thread along, and
+    the next Ctrl-C ends Python by a segmentation fault (OpenVINO 2026.4)."""
+    import openvino
+
+    return openvino.Core()
 
 
 def _open_torchscript(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:

@@ -1,5 +1,10 @@
 """The runtime on images of any size."""
 
+import ctypes
+import gc
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -71,3 +76,24 @@ def test_a_file_without_its_weights_is_refused(export, tmp_path):
     file.write_bytes(export('openvino').read_bytes())
     with pytest.raises(ValueError, match=r'alone\.xml cannot be opened'):
         Detector(file)
+
+
+class SignalStack(ctypes.Structure):
+    """stack_t of signal.h."""
+
+    _fields_ = [('start', ctypes.c_void_p), ('flags', ctypes.c_int), ('size', ctypes.c_size_t)]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='looks into /proc')
+def test_signals_find_their_stack_after_two_detectors(export):
+    """They go in the order in which they came; Ctrl-C is handled on what the last one leaves."""
+    first, second = (Detector(export('openvino')) for _ in range(2))
+    del first
+    gc.collect()
+    del second
+    gc.collect()
+    stack = SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    ranges = (line.split()[0].split('-') for line in Path('/proc/self/maps').read_text().splitlines())
+    memory = [range(*(int(number, 16) for number in ends)) for ends in ranges]
+    assert stack.start is None or any(stack.start in part for part in memory)
