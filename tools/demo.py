@@ -11,10 +11,10 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.prediction import Predictor
 
 

@@ -10,11 +10,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model, add_trust_option
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 from sparse_rcnn_ext.prediction import (
     AnnotationIds,
     CocoFiles,

@@ -12,15 +12,15 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model, add_trust_option
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.pretrained import explain_failed_download
 from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmengine.runner import Runner
 
-from sparse_rcnn_ext.engine.arguments import OptionAction
+from sparse_rcnn_ext.engine.arguments import OptionAction, add_trust_option
 from sparse_rcnn_ext.engine.compilation import switch_compile
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.disk import explain_disk_errors
@@ -19,7 +19,7 @@ from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
 from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -48,3 +48,13 @@ def add_cfg_options(parser: ArgumentParser, example: str, what: str = 'settings 
     parser.add_argument(
         '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help=f'{what}, such as {example}'
     )
+
+
+def add_trust_option(parser: ArgumentParser) -> None:
+    """Add ``--trust-checkpoint`` to a tool; ``trust_checkpoints(args.trust_checkpoint)`` obeys it."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load whatever objects the checkpoint holds, which runs code if it wants that: only for one that you '
+        'would run as a program',
+    )

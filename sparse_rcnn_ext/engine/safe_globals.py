@@ -1,8 +1,10 @@
-"""Lets ``torch.load(weights_only=True)``, the default since torch 2.6, read the checkpoints of mmengine's Runner.
+"""What a checkpoint may hold: tensors and plain values, or anything where the user trusts it.
 
-Beside tensors they hold the message hub: ``HistoryBuffer`` objects made of NumPy arrays and methods, and NumPy scalars.
-Upstream's mmengine 0.10.7 therefore cannot read its own checkpoints on torch >= 2.6. The maintained mmengine can, but
-where one object is unknown to it, it turns the safety off; ``torch.load`` by itself still fails there.
+``torch.load(weights_only=True)``, the default since torch 2.6, is told of what mmengine's Runner writes.
+
+Beside tensors its checkpoints hold the message hub: ``HistoryBuffer`` objects made of NumPy arrays and methods, and
+NumPy scalars. Upstream's mmengine 0.10.7 therefore cannot read its own checkpoints on torch >= 2.6. The maintained
+one can, but where one object is unknown to it, it turns the safety off; ``torch.load`` by itself still fails there.
 """
 
 import pickle
@@ -28,6 +30,22 @@ DTYPES = (
     'float32',
     'float64',
 )
+_is_trusting = False
+
+
+def trust_checkpoints(trust: bool = True) -> None:
+    """Let this process unpickle any object of a checkpoint, which runs code where the checkpoint wants that.
+
+    It also lets downloads pass whose address holds no hash. Until this is called checkpoints are tensors and plain
+    values, or refused.
+    """
+    global _is_trusting
+    _is_trusting = trust
+
+
+def is_trusting() -> bool:
+    """Whether :func:`trust_checkpoints` was called."""
+    return _is_trusting
 
 
 def register_safe_globals() -> None:

@@ -14,7 +14,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from .checkpoint_file import MapLocation, read_checkpoint
 from .errors import UserError
-from .trust import is_trusting
+from .safe_globals import is_trusting
 
 CONFIG_TEXT = 'config_text'
 """Where a loaded checkpoint keeps the text of its config; None of mmengine's parts looks there."""

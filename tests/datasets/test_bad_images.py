@@ -151,9 +151,10 @@ def test_nothing_but_bad_images(build):
         dataset[0]
 
 
-def test_a_test_skips_nothing(build):
+@pytest.mark.parametrize('content', [b'', png(40, 30)], ids=['unreadable', 'of another size'])
+def test_a_test_skips_nothing(build, content):
     with pytest.raises(UserError, match='1 of the 6 images'):
-        build({1: b''}, on_bad_image='skip', test_mode=True)[1]
+        build({1: content}, on_bad_image='skip', test_mode=True)[1]
 
 
 def test_unknown_policy(build):

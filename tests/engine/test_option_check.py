@@ -24,6 +24,7 @@ KNOBS = REPO / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coc
         ('env_cfg.cudnn_benchmrk', 'has no cudnn_benchmrk there: did you mean cudnn_benchmark?'),
         ('model.test_cfg.max_per_imgs', 'has no max_per_imgs there: did you mean max_per_img?'),
         ('train_dataloader.dataset.pipeline.9.type', 'is a list of 5: give a number from 0 to 4 in the place of 9'),
+        ('train_dataloader.dataset.pipeline.5.type', 'is a list of 5: give a number from 0 to 4 in the place of 5'),
         ('param_scheduler.first.end', 'is a list of 2: give a number from 0 to 1 in the place of first'),
     ],
 )

@@ -17,11 +17,11 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
 from sparse_rcnn_ext.datasets.check.report import format_table
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.report.error_chart import draw_errors
 from sparse_rcnn_ext.report.error_split import ErrorSplit, split_errors
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector

@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.export.files import PACKAGES, RUNTIMES, WRITERS, require_packages
 from sparse_rcnn_ext.export.latency_table import build, measure, write_markdown
 

@@ -19,11 +19,11 @@ from mmengine.config import Config
 from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
 from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
 from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
 

@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from mmengine.structures import InstanceData
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
 from sparse_rcnn_ext.prediction.predictor import Predictor

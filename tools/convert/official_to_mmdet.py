@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sparse_rcnn_ext.convert import find_fitting_config, official_to_ours, read_weights, write_ours
 from sparse_rcnn_ext.convert.fitting_config import FittingConfig
+from sparse_rcnn_ext.engine.arguments import add_trust_option
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 
 REPO = Path(__file__).resolve().parents[2]
 

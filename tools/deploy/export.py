@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
 from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
 from sparse_rcnn_ext.export.files import ENDINGS, PACKAGES, RUNTIMES, WRITERS, require_packages

@@ -12,8 +12,9 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from sparse_rcnn_ext.engine.arguments import add_trust_option
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.trust import add_trust_option, trust_checkpoints
+from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 from sparse_rcnn_ext.publishing import publish
 
 

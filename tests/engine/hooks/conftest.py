@@ -1,6 +1,10 @@
 """What the tests of several hooks share."""
 
+from collections.abc import Iterator
+
 import pytest
+import torch
+from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.engine import finite_check
 
@@ -11,3 +15,13 @@ def reading(request, monkeypatch) -> str:
     if request.param == 'an iteration later':
         monkeypatch.setattr(finite_check, 'runs_ahead', lambda loss: True)
     return request.param
+
+
+@pytest.fixture
+def mmengine_scope_and_one_thread() -> Iterator[None]:
+    """What tests/durability/small_training.py trains with."""
+    init_default_scope('mmengine')
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.engine.run_state import RUN_STATE
 from tests.durability.compare import differences, load
@@ -19,13 +18,7 @@ WITHIN = dict(epochs=3, within=True, interval=4)
 ITERATIONS = dict(iterations=12, interval=5, sampler='InfiniteSampler')
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    init_default_scope('mmengine')
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures('mmengine_scope_and_one_thread')
 
 
 def number(path: Path) -> int:

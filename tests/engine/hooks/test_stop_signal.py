@@ -8,23 +8,14 @@ from multiprocessing import RawValue, get_context
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.hooks import Hook
-from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.engine.hooks.stop_signal import SIGNALS, leave_signals
 from tests.durability.compare import differences, load
 from tests.durability.small_training import STACK, make_runner, train
 from tests.fork_server import LIMIT
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    init_default_scope('mmengine')
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures('mmengine_scope_and_one_thread')
 
 
 class Send(Hook):
