@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import importlib
 import os
 import shlex
 import signal
@@ -11,9 +12,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from mmengine.registry import init_default_scope
 
-import sparse_rcnn_ext  # noqa: F401  before mmdet.models, as every tool does
+from tests.fork_server import leave_configs_unformatted
 
 pytest_plugins = ['tests.suite']
 REPO = Path(__file__).resolve().parent.parent
@@ -22,6 +22,13 @@ for _name, _same in (('same', True), ('random', False)):
     settings.register_profile(_name, derandomize=_same, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'same'))
 TOOL_VARIABLES = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'DISPLAY': '', 'MPLBACKEND': ''}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the package before mmdet.models, as every tool does; not in the process that only hands tests out."""
+    if not config.getoption('numprocesses', None):
+        leave_configs_unformatted()
+        importlib.import_module('sparse_rcnn_ext')
 
 
 @pytest.fixture(scope='session')
@@ -42,7 +49,7 @@ def shared_dir() -> Path:
 @pytest.fixture(scope='module', autouse=True)
 def mmdet_scope() -> None:
     """Bare type names mean mmdet's, as under every config of this repository."""
-    init_default_scope('mmdet')
+    importlib.import_module('mmengine.registry').init_default_scope('mmdet')
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 """A bad image ends in a sentence with its file and a count, or is skipped and counted; mmdet's data set shows why."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.logging import MMLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, _utils
 
 from sparse_rcnn_ext.datasets import CocoDataset
 from sparse_rcnn_ext.engine.errors import UserError
@@ -28,6 +30,14 @@ BAD = {
     f'is {HEIGHT}x{WIDTH} as read, perhaps turned by EXIF, and': png(HEIGHT, WIDTH),
 }
 SAME_FILE = {key: BAD[key] for key in ('is missing', 'is of 0 bytes', 'is cut off or damaged', 'is no image')}
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _no_long_goodbye() -> Iterator[None]:
+    """Torch waits so long, else 5 s, for a worker that does not end by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_utils, 'MP_STATUS_CHECK_INTERVAL', 0.1)
+        yield
 
 
 @pytest.fixture
@@ -110,7 +120,6 @@ def test_transform_without_what_it_needs(build):
         build({}, pipeline=[dict(type='RandomFlip', prob=1.0), *LOAD])[0]
 
 
-# Only one with persistent workers: after an error torch waits 5 s for each of them.
 @pytest.mark.parametrize(('workers', 'persistent'), [(0, False), (2, False), (1, True)])
 def test_one_sentence_out_of_a_worker(build, workers, persistent):
     loader = DataLoader(build({5: b''}), 1, num_workers=workers, persistent_workers=persistent, collate_fn=list)

@@ -12,7 +12,7 @@ from tests.durability.compare import differences
 from tests.durability.conftest import kill, output_of
 from tests.fork_server import LIMIT
 
-KILLS, EPOCHS = 4, 12
+KILLS, EPOCHS = 3, 9
 # Half of the time goes into saving, so that a random moment often falls into it.
 SLOW = ['--slow-saving', 0.05]
 # Of a checkpoint, of the record that names it, and of the next checkpoint.

@@ -51,7 +51,7 @@ class TestLoadConfig:
         # Upstream looks it up in its own module, the maintained mmengine in yapf's.
         yapf_api = pytest.importorskip('yapf.yapflib.yapf_api', reason='mmengine formats with it')
         owner = mmengine.config.config if hasattr(mmengine.config.config, 'FormatCode') else yapf_api
-        texts, format_code = [], yapf_api.FormatCode
+        texts, format_code = [], yapf_api.FormatCode.original
 
         def count(text, **settings):
             texts.append(text)

@@ -23,7 +23,8 @@ from sparse_rcnn_ext.export.runtime.network_input import Batch
 from tests.export.examples import build_detector, read_images, read_recipe
 
 REPO = Path(__file__).resolve().parents[2]
-SCALES = ((160, 256), (256, 416), (320, 512))
+BATCHES = (((160, 256), 1), ((160, 256), 3), ((320, 512), 1))
+"""Scale, and number of images."""
 TOLERANCE = TOLERANCES['float32']
 
 
@@ -43,24 +44,23 @@ def compare_all(path: Path, expected: Callable[[Batch, tuple], list], images: li
     file = Detector(path, threads=1)
     assert (file.metadata['stages'], file.metadata['proposals']) == (6, 100)
     rows = []
-    for scale in SCALES:
+    for scale, count in BATCHES:
         file.metadata['resize']['scale'] = scale
-        for count in (1, 3):
-            batch = file.prepare(images[:count])
-            theirs = expected(batch, (scale, count))
-            differences = [compare(*pair, TOLERANCE) for pair in zip(run_file(file, batch), theirs, strict=True)]
-            others = [compare(found, theirs[0], TOLERANCE) for found in theirs[1:]]
-            rows.append(
-                dict(
-                    scale=scale,
-                    within=[difference.is_within(TOLERANCE) for difference in differences],
-                    compared=[difference.compared for difference in differences],
-                    differences=[str(difference) for difference in differences],
-                    least_score=float(min(found.scores.min() for found in theirs)),
-                    labels=min(len(np.unique(found.labels)) for found in theirs),
-                    others_within=[other.is_within(TOLERANCE) for other in others],
-                )
+        batch = file.prepare(images[:count])
+        theirs = expected(batch, (scale, count))
+        differences = [compare(*pair, TOLERANCE) for pair in zip(run_file(file, batch), theirs, strict=True)]
+        others = [compare(found, theirs[0], TOLERANCE) for found in theirs[1:]]
+        rows.append(
+            dict(
+                scale=scale,
+                within=[difference.is_within(TOLERANCE) for difference in differences],
+                compared=[difference.compared for difference in differences],
+                differences=[str(difference) for difference in differences],
+                least_score=float(min(found.scores.min() for found in theirs)),
+                labels=min(len(np.unique(found.labels)) for found in theirs),
+                others_within=[other.is_within(TOLERANCE) for other in others],
             )
+        )
     return rows
 
 

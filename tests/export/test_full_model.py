@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparse_rcnn_ext.export.files import PACKAGES, RUNTIMES
-from tests.export.full_model import SCALES
+from tests.export.full_model import BATCHES
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +31,9 @@ def rows(run_process, shared_dir, made_once) -> dict[str, list[dict]]:
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_three_sizes_batch_of_one_and_of_three(rows, kind):
+def test_two_sizes_and_a_batch(rows, kind):
     rows = rows[kind]
-    assert [tuple(row['scale']) for row in rows] == [scale for scale in SCALES for _ in range(2)]
-    assert [len(row['within']) for row in rows] == [1, 3] * 3
+    assert [(tuple(row['scale']), len(row['within'])) for row in rows] == list(BATCHES)
     for row in rows:
         # Over the threshold, of many labels, and other ones for another image: equal by nothing but the weights.
         assert row['least_score'] > 0.05 and row['labels'] > 5 and not any(row['others_within'])

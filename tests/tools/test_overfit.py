@@ -10,7 +10,12 @@ CONFIG = """
 _base_ = {bases}
 image_root = {image_root!r}
 ann_file = {ann_file!r}
-model = dict(backbone=dict(frozen_stages=4), rpn_head=dict(num_proposals=20), roi_head=dict(num_stages=2))
+model = dict(
+    backbone=dict(frozen_stages=4),
+    neck=dict(out_channels=64),
+    rpn_head=dict(num_proposals=20, proposal_feature_channel=64),
+    roi_head=dict(num_stages=2, bbox_head=dict(in_channels=64, feedforward_channels=256)),
+)
 pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -32,9 +37,10 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end={iterations}, eta_min=0),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+default_hooks = dict(report=dict(enabled=False))
 """
-ITERATIONS = 300
+ITERATIONS = 360
 
 
 def eight_images(shared_dir, folder):
