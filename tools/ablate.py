@@ -1,7 +1,8 @@
 """Train and test the rows of a table: tools/ablate.py TABLE [options]; TABLE is one of tables.yml.
 
-Writes TABLE.md, TABLE.json and TABLE.png after every run. The same command goes on where it stopped: finished runs are
-kept as long as their settings are the same, also from one table to the next, and a half-trained one is resumed.
+Writes TABLE.md, TABLE.json and TABLE.png after every run, with --val-interval TABLE_curves.png too. The same command
+goes on where it stopped: finished runs are kept as long as their settings are the same, also from one table to the
+next, and a half-trained one is resumed.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from sparse_rcnn_ext.ablation import (
     as_json,
     base_of,
     draw_chart,
+    draw_curves,
     duration,
     find_table,
     fingerprint,
@@ -56,6 +58,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--seeds', type=int, default=1, metavar='N', help='seeds 0 to N - 1 for each row (default: 1)')
     parser.add_argument('--epochs', type=int, metavar='N', help="length of each training (default: the recipe's)")
+    parser.add_argument(
+        '--val-interval',
+        type=int,
+        metavar='N',
+        help='validate every N epochs and draw AP over the time of training (default: only test at the end)',
+    )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what starts several processes')
     parser.add_argument('--processes', type=int, metavar='N', help='of a launcher (default: the GPUs of this machine)')
     parser.add_argument('--partition', help='of Slurm')
@@ -73,9 +81,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='settings that override the recipe, before a row changes it',
     )
     args = parser.parse_args(argv)
-    for name in ('seeds', 'epochs', 'processes'):
+    for name in ('seeds', 'epochs', 'val_interval', 'processes'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            parser.error(f'--{name} must be at least 1')
+            parser.error(f'--{name.replace("_", "-")} must be at least 1')
     if (args.launcher == 'slurm') != (args.partition is not None):
         parser.error('--launcher slurm and --partition go together')
     if args.launcher == 'none' and args.processes:
@@ -147,12 +155,13 @@ def relative(path: Path) -> str:
 
 
 def write_reports(experiment: Experiment, outcomes: list[Outcome], out: Path) -> str:
-    """Write the three files of a table; return the Markdown."""
+    """Write the files of a table; return the Markdown."""
     text = write_markdown(experiment, outcomes)
     name = experiment.table.name
     (out / f'{name}.md').write_text(text, encoding='utf-8')
     write_json(out / f'{name}.json', as_json(experiment, outcomes))
     draw_chart(experiment, outcomes, out / f'{name}.png')
+    draw_curves(experiment, outcomes, out / f'{name}_curves.png')
     return text
 
 
@@ -195,9 +204,9 @@ def main(argv: list[str] | None = None) -> None:
     with exit_on_user_error():
         table = find_table(args.tables, args.table)
         recipe = find_recipe(args, table)
-        base = load_base(recipe, args.cfg_options, args.epochs)
+        base = load_base(recipe, args.cfg_options, args.epochs, args.val_interval)
         data = make_data(base) if args.data == 'quickstart' else ''
-        check_data_paths(base, ('train', 'test'))
+        check_data_paths(base, ('train', 'val', 'test'))
         check_pretrained(base)
         out = args.out or Path('work_dirs/ablations', 'quickstart' if args.data == 'quickstart' else recipe.stem)
         rows, unchanged = zip(*plan(args, table, base, out, data))

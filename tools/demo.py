@@ -1,6 +1,6 @@
 """Show a detector at work on a web page: tools/demo.py CONFIG CHECKPOINT [options].
 
-Drop an image; sliders choose the least score, and the stage, from the learned proposals to the detections.
+Drop an image; sliders choose the least score, and the stage, from the proposals to the detections.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from sparse_rcnn_ext.ablation import Result, last_checkpoint_name, pick_ap, read_cost, read_result, write_json
 from sparse_rcnn_ext.ablation.outcome import COST_FILE, RESULT_FILE
-from sparse_rcnn_ext.ablation.run_logs import read_metrics, training_seconds
+from sparse_rcnn_ext.ablation.run_logs import read_metrics, step_seconds, training_seconds, validation_curve
 from sparse_rcnn_ext.engine.errors import UserError
 
 TAIL_LINES = 15
@@ -98,7 +98,9 @@ class RowRuns(NamedTuple):
                     ap = pick_ap(metrics)
                 except UserError as error:
                     raise RunError(str(error)) from error
-                result = Result(seed, ap, training_seconds(folder), metrics)
+                result = Result(
+                    seed, ap, training_seconds(folder), metrics, step_seconds(folder), validation_curve(folder)
+                )
                 write_json(folder / RESULT_FILE, result._asdict())
         return result
 

@@ -1,6 +1,7 @@
 """Tables of configs that differ in one thing: what they are, and what came out."""
 
 from .chart import draw_chart
+from .curves import draw_curves
 from .outcome import Experiment, Outcome, Result, pick_ap, read_cost, read_result, write_json
 from .report import as_json, duration, write_markdown
 from .row_configs import base_of, put_over
@@ -16,6 +17,7 @@ __all__ = [
     'as_json',
     'base_of',
     'draw_chart',
+    'draw_curves',
     'duration',
     'find_table',
     'fingerprint',

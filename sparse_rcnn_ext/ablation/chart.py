@@ -32,17 +32,17 @@ def draw_chart(experiment: Experiment, outcomes: list[Outcome], out_file: Path) 
     columns: list[tuple[str, list[float | None], Callable[[float], str]]] = [
         ('parameters', [fact.get('parameters') for fact in facts], lambda value: f'{value / 1e6:.1f} M'),
         ('GFLOPs', [fact.get('flops') for fact in facts], lambda value: f'{value / 1e9:.2f}'),
+        ('a step', [outcome.step_seconds for outcome in outcomes], lambda value: f'{value * 1e3:.0f} ms'),
         ('training', [outcome.training_seconds for outcome in outcomes], duration),
         ('latency', [fact.get('latency_seconds') for fact in facts], lambda value: f'{value * 1e3:.0f} ms'),
     ]
-    published = [outcome.row.paper_ap for outcome in outcomes]
-    has_paper = any(ap is not None for ap in published)
-    widths = [1.7] * (1 + has_paper) + [1] * len(columns)
+    is_published = experiment.table.is_published
+    widths = [1.7] * (1 + is_published) + [1] * len(columns)
     ours, *others = panels = body.subplots(1, len(widths), sharey=True, width_ratios=widths)
     _draw_ours(ours, outcomes, len(experiment.seeds))
-    if has_paper:
+    if is_published:
         paper, *others = others
-        _draw_bars(paper, published, '{:.1f}'.format, PAPER, hatch='//')
+        _draw_bars(paper, [outcome.row.paper_ap for outcome in outcomes], '{:.1f}'.format, PAPER, hatch='//')
         paper.set_title("the paper's AP,\npublished, on COCO", color='0.35')
     for axes, (title, values, write) in zip(others, columns):
         _draw_bars(axes, values, write, COST)

@@ -23,6 +23,10 @@ class Result(NamedTuple):
     """Of the iterations, without start and checkpoints."""
     metrics: dict[str, float]
     """All that the test says."""
+    step_seconds: float | None = None
+    """Of one iteration of the training, the median; None where that was not kept, as in older files."""
+    curve: list[list[float]] = []
+    """Validations while it trained: epoch or iteration, seconds of training until then, AP in per cent."""
 
 
 class Outcome(NamedTuple):
@@ -50,6 +54,18 @@ class Outcome(NamedTuple):
     def training_seconds(self) -> float | None:
         """The shortest of the seeds: whatever else the machine did can only have made the others longer."""
         return min((result.training_seconds for result in self.results), default=None)
+
+    @property
+    def step_seconds(self) -> float | None:
+        """The least of the seeds, for the same reason."""
+        known = [result.step_seconds for result in self.results if result.step_seconds is not None]
+        return min(known, default=None)
+
+    def gain_over(self, other: 'Outcome') -> float | None:
+        """By how much AP is greater, over the seeds that both rows have; None where they share none."""
+        theirs = {result.seed: result.ap for result in other.results}
+        gains = [result.ap - theirs[result.seed] for result in self.results if result.seed in theirs]
+        return mean(gains) if gains else None
 
 
 class Experiment(NamedTuple):
@@ -90,8 +106,16 @@ def pick_ap(metrics: dict[str, float]) -> float:
     Raises:
         UserError: If there is none.
     """
+    ap = find_ap(metrics)
+    if ap is None:
+        raise UserError(f'the test gave no AP ({", ".join(metrics) or "nothing"}): set test_evaluator to a CocoMetric')
+    return ap
+
+
+def find_ap(metrics: dict[str, float]) -> float | None:
+    """AP in per cent as in :func:`pick_ap`; None where there is none."""
     for ending in ('bbox_mAP', '/mAP'):
         for name, value in metrics.items():
             if name.endswith(ending):
                 return 100 * value
-    raise UserError(f'the test gave no AP ({", ".join(metrics) or "nothing"}): set test_evaluator to a CocoMetric')
+    return None

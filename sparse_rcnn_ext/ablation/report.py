@@ -1,6 +1,9 @@
 """A table as Markdown and as JSON."""
 
+from collections.abc import Callable, Iterable
+
 from .outcome import Experiment, Outcome
+from .tables import Table
 
 PAPER = 'AP on COCO val2017 with ResNet-50, 100 proposals and the 3x schedule'
 NOTHING = '–'
@@ -15,19 +18,23 @@ def write_markdown(experiment: Experiment, outcomes: list[Outcome]) -> str:
         f'Every row is `{experiment.recipe}` with one change, trained for {experiment.length} with '
         f'{len(seeds)} seed{"s" if len(seeds) > 1 else ""}.',
         '',
-        '| | AP | AP in the paper | parameters | GFLOPs | training | latency |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
     ]
-    for outcome in outcomes:
-        name = f'**{outcome.row.name}** (the recipe)' if outcome.is_base else outcome.row.name
-        paper = NOTHING if outcome.row.paper_ap is None else f'*{outcome.row.paper_ap:.1f}*'
-        cells = [name, _ap(outcome, len(seeds)), paper, *_costs(outcome)]
-        lines.append(f'| {" | ".join(cell.replace("|", "/") for cell in cells)} |')
+    columns = {
+        '': [f'**{outcome.row.name}** (the recipe)' if outcome.is_base else outcome.row.name for outcome in outcomes],
+        'AP': [_ap(outcome, len(seeds)) for outcome in outcomes],
+        **_comparison(table, outcomes),
+        **_costs(outcomes),
+    }
+    lines += [_line(columns), _line(['---', *['---:'] * (len(columns) - 1)]), *map(_line, zip(*columns.values()))]
     lines += ['', *_notes(experiment, outcomes)]
     for outcome in outcomes:
         for failure in outcome.failures:
             lines += ['', f'## Failed: {outcome.row.name}', '', '```', failure, '```']
     return '\n'.join(lines) + '\n'
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f'| {" | ".join(cell.replace("|", "/") for cell in cells)} |'
 
 
 def _ap(outcome: Outcome, num_seeds: int) -> str:
@@ -42,15 +49,44 @@ def _ap(outcome: Outcome, num_seeds: int) -> str:
     return text if len(values) == num_seeds else f'{text}, {len(values)} of {num_seeds} seeds'
 
 
-def _costs(outcome: Outcome) -> list[str]:
-    cost = outcome.cost
-    training = outcome.training_seconds
-    return [
-        f'{cost["parameters"] / 1e6:.2f} M' if cost else NOTHING,
-        f'{cost["flops"] / 1e9:.2f}' if cost else NOTHING,
-        duration(training) if training else NOTHING,
-        f'{cost["latency_seconds"] * 1e3:.1f} ms' if cost else NOTHING,
-    ]
+def _comparison(table: Table, outcomes: list[Outcome]) -> dict[str, list[str]]:
+    """What AP is to be held against: the paper, or the recipe where the paper says nothing."""
+    if table.is_published:
+        return {'AP in the paper': _cells((outcome.row.paper_ap for outcome in outcomes), '*{:.1f}*'.format)}
+    if _recipe_row(outcomes) is None:
+        return {}
+    # Rounded first, and + 0.0: else a small loss reads -0.0.
+    return {'gain': _cells(_gains(outcomes), lambda gain: f'{round(gain, 1) + 0.0:+.1f}')}
+
+
+def _recipe_row(outcomes: list[Outcome]) -> Outcome | None:
+    return next((outcome for outcome in outcomes if outcome.is_base), None)
+
+
+def _gains(outcomes: list[Outcome]) -> list[float | None]:
+    """AP over that of the recipe's row; None for that itself, and where one of the two has none."""
+    recipe = _recipe_row(outcomes)
+    return [None if outcome.is_base or recipe is None else outcome.gain_over(recipe) for outcome in outcomes]
+
+
+def _costs(outcomes: list[Outcome]) -> dict[str, list[str]]:
+    facts = [outcome.cost or {} for outcome in outcomes]
+    return {
+        'parameters': _cells((fact.get('parameters') for fact in facts), lambda value: f'{value / 1e6:.2f} M'),
+        'GFLOPs': _cells((fact.get('flops') for fact in facts), lambda value: f'{value / 1e9:.2f}'),
+        'a step': _cells((outcome.step_seconds for outcome in outcomes), _milliseconds),
+        # 0 s is a training that logged nothing.
+        'training': _cells((outcome.training_seconds or None for outcome in outcomes), duration),
+        'latency': _cells((fact.get('latency_seconds') for fact in facts), _milliseconds),
+    }
+
+
+def _cells(values: Iterable[float | None], write: Callable[[float], str]) -> list[str]:
+    return [NOTHING if value is None else write(value) for value in values]
+
+
+def _milliseconds(seconds: float) -> str:
+    return f'{seconds * 1e3:.1f} ms'
 
 
 def duration(seconds: float) -> str:
@@ -71,19 +107,25 @@ def _notes(experiment: Experiment, outcomes: list[Outcome]) -> list[str]:
         spread = 'of one seed'
     cost = next((outcome.cost for outcome in outcomes if outcome.cost), None)
     lines = [f'- AP: in per cent, {spread}.']
-    if any(outcome.row.paper_ap is not None for outcome in outcomes):
+    if experiment.table.is_published:
         other = ' Here the data and the recipe are others: compare the order, not the numbers.'
         lines.append(
             f'- AP in the paper: as published, not measured here; {PAPER} (<{experiment.table.source}>).'
             f'{other if experiment.is_rebased else ""}'
         )
     else:
-        lines.append(f'- The paper has no numbers for this table; its source is <{experiment.table.source}>.')
+        if _recipe_row(outcomes):
+            lines.append('- Gain: AP minus that of the recipe, mean over the seeds that both rows have.')
+        lines.append(f'- Where the changes come from: <{experiment.table.source}>.')
     if cost:
         height, width = cost['size']
         lines.append(
             f'- GFLOPs: 10⁹ multiply-adds for one image of {height} × {width} pixels. '
-            f'Latency: the median for one such image. Training: the iterations of the fastest seed.'
+            'Latency: the median for one such image.'
+        )
+        lines.append(
+            '- A step: one iteration of the training with the wait for its data, the median over the log. '
+            'Training: all iterations. Each of the seed that took least.'
         )
         devices = sorted({outcome.cost['device'] for outcome in outcomes if outcome.cost})
         lines.append(f'- Measured on: {"; ".join(devices)}.')
@@ -100,19 +142,21 @@ def as_json(experiment: Experiment, outcomes: list[Outcome]) -> dict:
             paper_ap=outcome.row.paper_ap,
             ap=outcome.ap,
             ap_std=outcome.spread,
+            gain=gain,
+            step_seconds=outcome.step_seconds,
             training_seconds=outcome.training_seconds,
             runs=[result._asdict() for result in outcome.results],
             cost=outcome.cost,
             failures=outcome.failures,
         )
-        for outcome in outcomes
+        for outcome, gain in zip(outcomes, _gains(outcomes))
     ]
     table = experiment.table
     return dict(
         table=table.name,
         title=table.title,
         source=table.source,
-        paper_ap=PAPER,
+        paper_ap=PAPER if table.is_published else None,
         recipe=experiment.recipe,
         is_rebased=experiment.is_rebased,
         length=experiment.length,

@@ -6,27 +6,35 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.engine.schedule_length import set_epochs
 
 
-def load_base(path: Path, options: dict | None, epochs: int | None) -> Config:
+def load_base(path: Path, options: dict | None, epochs: int | None, val_interval: int | None = None) -> Config:
     """The recipe as all rows get it.
 
     Args:
         path: Its config file.
         options: Names and values of ``--cfg-options``; they change the recipe, and a row then changes that.
         epochs: How long to train; None: as the recipe says.
+        val_interval: Validate so often, counted as the recipe counts its length; None: never.
 
     Raises:
-        UserError: If there is no such file, an option does not fit, or the schedule cannot have that length.
+        UserError: If there is no such file, an option does not fit, the schedule cannot have that length, or nothing
+            is said of how to validate.
     """
     cfg = load_config(str(path), options, None)
     cfg.pop('work_dir')
     if epochs is not None:
         set_epochs(cfg, epochs)
-    # A row is tested once, when it is trained.
-    cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    if val_interval is None:
+        # A row is tested once, when it is trained.
+        cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    elif cfg.get('val_cfg') is None:
+        raise UserError(f'{path} has no val_cfg: give it one, or leave --val-interval out')
+    else:
+        cfg.train_cfg.val_interval = val_interval
     checkpoints = cfg.get('default_hooks', {}).get('checkpoint')
     if checkpoints:
         checkpoints.pop('save_best', None)

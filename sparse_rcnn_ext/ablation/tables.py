@@ -1,4 +1,4 @@
-"""The tables to run: which rows they have, and what the paper says of them."""
+"""The tables to run: which rows they have, and what was published of them."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,16 +21,24 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of the paper."""
+    """Rows that change one recipe, to be compared."""
 
     name: str
     title: str
     source: str
+    """An address: where the rows come from."""
     rows: list[Row]
+
+    @property
+    def is_published(self) -> bool:
+        """Whether any row has an AP of the paper."""
+        return any(row.paper_ap is not None for row in self.rows)
 
 
 def read_tables(path: Path) -> dict[str, Table]:
     """Read a YAML or JSON file of tables, by name; see configs/sparse_rcnn/ablations/tables.yml.
+
+    A row names its config as seen from the file's folder; it may lie in another one.
 
     Raises:
         UserError: If the file is missing or no list of tables, or a row names a config that does not exist.

@@ -2,12 +2,14 @@
 
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
+from torch import Tensor
 
 
 def measure_latency(
@@ -22,22 +24,52 @@ def measure_latency(
         runs: Runs that are measured.
         seconds: After so many, and three runs, measuring stops.
     """
-    detector.eval()
+    return median(alone for (alone,) in _in_turns([detector], size, warm_ups, runs, seconds))
+
+
+def compare_latency(
+    detector: BaseDetector,
+    other: BaseDetector,
+    size: tuple[int, int],
+    warm_ups: int = 3,
+    runs: int = 100,
+    seconds: float = 120.0,
+) -> float:
+    """Latency as a share of another detector's: the median over pairs of runs, one of each in turns.
+
+    What slows the machine down for a while slows both; two medians of their own would differ by it. Arguments as in
+    :func:`measure_latency`.
+    """
+    return median(ours / others for ours, others in _in_turns([detector, other], size, warm_ups, runs, seconds))
+
+
+def _in_turns(
+    detectors: Sequence[BaseDetector], size: tuple[int, int], warm_ups: int, runs: int, seconds: float
+) -> list[tuple[float, ...]]:
+    """The seconds of each detector, run by run."""
+    for detector in detectors:
+        detector.eval()
     image = torch.randint(256, (3, *size), dtype=torch.uint8)
-    times = []
+    times: list[tuple[float, ...]] = []
     started = time.perf_counter()
-    with torch.no_grad():
-        for run in range(-warm_ups, runs):
-            sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)))
-            _wait()
-            before = time.perf_counter()
-            detector.test_step(dict(inputs=[image], data_samples=[sample]))
-            _wait()
-            if run >= 0:
-                times.append(time.perf_counter() - before)
-            if len(times) >= 3 and time.perf_counter() - started > seconds:
-                break
-    return median(times)
+    for run in range(-warm_ups, runs):
+        turn = tuple(_run(detector, image) for detector in detectors)
+        if run >= 0:
+            times.append(turn)
+        if len(times) >= 3 and time.perf_counter() - started > seconds:
+            break
+    return times
+
+
+@torch.no_grad()
+def _run(detector: BaseDetector, image: Tensor) -> float:
+    size = tuple(image.shape[1:])
+    sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)))
+    _wait()
+    before = time.perf_counter()
+    detector.test_step(dict(inputs=[image], data_samples=[sample]))
+    _wait()
+    return time.perf_counter() - before
 
 
 def _wait() -> None:

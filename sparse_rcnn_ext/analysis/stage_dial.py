@@ -70,7 +70,7 @@ def measure_latencies(model: SparseRCNN, dataset: BaseDetDataset, rounds: int) -
         rounds: How often each is measured.
     """
     batch = pseudo_collate([dataset[0]])
-    device = model.rpn_head.init_proposal_bboxes.weight.device.type
+    device = next(model.parameters()).device.type
     numbers = range(1, model.roi_head.num_stages + 1)
     measures = [timed(_stop_after(model, number, batch), 'image', device) for number in numbers]
     seconds: list[list[float]] = [[] for _ in numbers]

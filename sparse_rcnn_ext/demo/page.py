@@ -44,7 +44,7 @@ def build_page(predictor: Predictor, handlers: Handlers, model_name: str, score_
                     value=num_stages,
                     step=1,
                     label='Stage',
-                    info=f'from the learned proposals (0) to the detections ({num_stages})',
+                    info=f'from the proposals (0) to the detections ({num_stages})',
                     buttons=[],
                     elem_id='stage',
                 )
@@ -109,10 +109,11 @@ def describe_limits(max_megabytes: int, max_pixels: int) -> str:
 
 def _heading(predictor: Predictor, model_name: str) -> str:
     model = predictor.model
+    kind = 'learned ' if model.rpn_head.are_learned else ''
     facts = (
         model_name,
         _count(len(predictor.classes), 'class', 'classes'),
-        _count(model.rpn_head.num_proposals, 'learned proposal', 'learned proposals'),
+        _count(model.rpn_head.num_proposals, f'{kind}proposal', f'{kind}proposals'),
         _count(model.num_test_stages, 'stage', 'stages'),
         str(next(model.parameters()).device),
     )

@@ -35,14 +35,14 @@ class View(NamedTuple):
 def show(scene: Scene, stage: int, score_thr: float, with_rest: bool = False) -> View:
     """Draw and list what there is after a stage.
 
-    After stage ``s`` stand the detections of a model that stops there. Stage 0 stands for the learned proposals, which
-    are the same for every image. Boxes that become detections later on are outlined in the colour of what they become.
+    After stage ``s`` stand the detections of a model that stops there. Stage 0 stands for the proposals. Boxes that
+    become detections later on are outlined in the colour of what they become.
 
     Args:
         scene: The image.
         stage: From 0 to ``scene.num_stages``.
         score_thr: The least score of what is shown.
-        with_rest: Outline all others, too, in white. Learned proposals are all outlined in any case.
+        with_rest: Outline all others, too, in white. Proposals are all outlined in any case.
     """
     boxes = scene.trace.boxes[stage]  # (N, 4)
     to_picture = boxes.new_tensor(scene.picture.shape[1::-1]) / boxes.new_tensor(scene.size)
@@ -64,7 +64,8 @@ def show(scene: Scene, stage: int, score_thr: float, with_rest: bool = False) ->
     _draw_outlines(picture, boxes[later] * to_picture, [color_of(label) for label in labels[later].tolist()], 2)
     if not stage:
         rows = [['', None, *_rounded(box)] for box in boxes[order].tolist()]
-        caption = f'{len(boxes)} learned proposals, the same for every image; {len(later)} become detections'
+        kind = 'learned proposals, the same for every image' if scene.trace.are_learned else 'proposals of this image'
+        caption = f'{len(boxes)} {kind}; {len(later)} become detections'
         return View(picture, rows, [], caption)
 
     found = _detections(scene, stage, score_thr)

@@ -49,7 +49,7 @@ def compile_for_training(detector: nn.Module, options: bool | dict = True) -> No
     """
     if not hasattr(detector, 'forward_stages'):
         raise UserError(f'--compile needs a sparse_rcnn_ext.SparseRCNN, and the model is a {type(detector).__name__}')
-    device = detector.rpn_head.init_proposal_bboxes.weight.device
+    device = next(detector.parameters()).device
     for owner, name in _parts(detector):
         setattr(owner, name, _with_gradients(getattr(owner, name), device, options))
 
@@ -76,7 +76,8 @@ def switch_compile(cfg: Config, switch: bool) -> None:
 
 
 def _parts(detector: nn.Module) -> list[tuple[nn.Module, str]]:
-    stages = [(stage, 'forward') for stage in detector.roi_head.bbox_head]
+    # A stage that runs several times is there once.
+    stages = [(stage, 'forward') for stage in dict.fromkeys(detector.roi_head.bbox_head)]
     return [(detector, 'extract_feat'), (detector.roi_head.roi_features, '_bags'), *stages]
 
 

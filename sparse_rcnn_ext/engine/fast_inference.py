@@ -49,11 +49,11 @@ def fast_forward_stages(
         raise UserError(
             f'fast inference needs a sparse_rcnn_ext.SparseRCNN, and the model is a {type(detector).__name__}'
         )
-    device = detector.rpn_head.init_proposal_bboxes.weight.device
+    device = next(detector.parameters()).device
     _check_dtype(dtype, device)
     fast = copy.deepcopy(detector).eval().requires_grad_(False)
     if fuse_conv_bn:
-        image = torch.zeros(1, 3, 64, 64, device=device, dtype=fast.rpn_head.init_proposal_bboxes.weight.dtype)
+        image = torch.zeros(1, 3, 64, 64, device=device, dtype=next(fast.parameters()).dtype)
         fold_batch_norm(nn.Sequential(fast.backbone, fast.neck), image.uniform_(-1, 1))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     nn.ModuleList([fast.backbone, fast.neck]).to(memory_format=layout)

@@ -21,7 +21,7 @@ from .last_checkpoint import find_last_checkpoint
 FOLDER = 'non_finite'
 """Of a run's folder: batches whose losses or gradients were not finite."""
 
-_STAGE = re.compile(r'^s(\d+)\.|bbox_head\.(\d+)\.')
+_STAGE = re.compile(r'^(?:dn_)?s(\d+)\.|bbox_head\.(\d+)\.')
 _SHOWN = 4
 
 

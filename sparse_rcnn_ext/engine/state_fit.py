@@ -12,6 +12,8 @@ _STAGE = re.compile(r'roi_head\.bbox_head\.(\d+)\.')
 _CLASSIFIER = re.compile(r'roi_head\.bbox_head\.\d+\.fc_cls\.(weight|bias)')
 _PROPOSALS = ('rpn_head.init_proposal_bboxes.weight', 'rpn_head.init_proposal_features.weight')
 _OFFICIAL = ('init_proposal_boxes.', 'head.head_series.')
+_UNREAD = 'num_batches_tracked'
+_IN_TRAINING = 'denoising.'
 _MISMATCHES_SHOWN = 3
 
 
@@ -52,9 +54,9 @@ def refuse_official_names(checkpoint: dict, file: str) -> None:
 
 def compare_states(own: dict[str, Tensor], loaded: dict[str, Tensor]) -> Fit:
     """Compare the state dict of a model with one that is to be loaded into it."""
-    # A count that old checkpoints lack, and nothing but BatchNorm without momentum reads.
+    # A count that old checkpoints lack, and nothing but BatchNorm without momentum reads; and what training alone has.
     own, loaded = (
-        {name: value for name, value in state.items() if not name.endswith('num_batches_tracked')}
+        {name: value for name, value in state.items() if not (name.endswith(_UNREAD) or name.startswith(_IN_TRAINING))}
         for state in (own, loaded)
     )
     both = [name for name in own if name in loaded]

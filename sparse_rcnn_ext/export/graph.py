@@ -56,12 +56,11 @@ class DetectionGraph(nn.Module):
             Boxes (B, D, 4) float32 xyxy in pixels of ``images``, scores (B, D) float32 falling, labels (B, D) int64.
         """
         head = self.detector.roi_head
-        # The proposals are the same for every image, but for its size.
-        boxes, features = self.detector.rpn_head(images.new_ones(1, 4))  # (1, N, 4), (1, N, C)
-        boxes = boxes * sizes.flip(1).repeat(1, 2).to(boxes.dtype)[:, None]  # (B, N, 4)
-        features = features.expand(images.shape[0], -1, -1).to(self.dtype)
         pyramid = self.detector.extract_feat(images.to(self.dtype))
-        outputs = head(pyramid, boxes, features, self.detector.num_test_stages)
+        image_whwh = sizes.flip(1).repeat(1, 2).to(images.dtype)  # (B, 4)
+        boxes, features, *prior = self.detector.rpn_head(image_whwh, pyramid)  # (B, N, 4), (B, N, C)
+        features = features.to(self.dtype)
+        outputs = head(pyramid, boxes, features, *prior, num_stages=self.detector.num_test_stages)
         return top_detections(head.scores(outputs.logits[-1]), outputs.boxes[-1], self.detector.max_per_img)
 
     @contextmanager

@@ -1,6 +1,6 @@
 """The model, read in the order in which data flows."""
 
-from . import ablations, backbones, necks
+from . import ablations, backbones, necks, upgrades
 from .box_fusion_tta import BoxFusionTTA
 from .ciou_loss import CIoULoss
 from .criterion import SparseRCNNCriterion
@@ -31,4 +31,5 @@ __all__ = [
     'ablations',
     'backbones',
     'necks',
+    'upgrades',
 ]

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
+from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
-from sparse_rcnn_ext.models.targets import Targets
+from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.registry import MODELS
+
+# A matched box that misses its ground truth still counts as matched.
+LEAST_IOU = 1e-6
 
 
 @MODELS.register_module()
@@ -24,7 +28,8 @@ class SparseRCNNCriterion(BaseModule):
 
     Args:
         assigner: Matches proposals and ground truth.
-        loss_cls: Focal loss over all proposals; of mmdet.
+        loss_cls: Loss of the classes over all proposals; focal loss of mmdet, or one whose ``target_is_iou`` is true
+            and which gets the IoU of each matched box in place of 1.
         loss_bbox: L1 loss of matched boxes in units of the image's width and height; of mmdet.
         loss_iou: IoU loss of matched boxes in pixels; of mmdet.
         stage_loss_weights: Weight of each stage; None weighs all alike.
@@ -59,9 +64,16 @@ class SparseRCNNCriterion(BaseModule):
         Raises:
             ValueError: If ``stage_loss_weights`` are not as many as the stages.
         """
+        outputs = in_full_precision(outputs)
         with torch.autocast(outputs.logits.device.type, enabled=False):
-            dtype = torch.promote_types(outputs.logits.dtype, torch.float32)
-            terms = self._terms(outputs.logits.to(dtype), outputs.boxes.to(dtype), targets)
+            pairs = self.assigner.assign(outputs.logits.detach(), outputs.boxes.detach(), targets)
+        return self.pair_losses(outputs, pairs, targets)
+
+    def pair_losses(self, outputs: StageOutputs, pairs: MatchedPairs, targets: Targets) -> dict[str, Tensor]:
+        """The losses where it is known which proposal has which ground truth; see :meth:`forward`."""
+        outputs = in_full_precision(outputs)
+        with torch.autocast(outputs.logits.device.type, enabled=False):
+            terms = self._terms(*outputs, pairs, targets)
         num_stages = len(outputs.logits)
         weights = self.stage_weights(num_stages)
         return {
@@ -78,38 +90,61 @@ class SparseRCNNCriterion(BaseModule):
         return weights
 
     def class_loss(self, logits: Tensor, one_hot: Tensor, normaliser: Tensor) -> Tensor:
-        """Loss of each stage (S,), from (S, B, N, K) logits and truth; no class is a row of zeros."""
+        """Loss of each stage (S,), from (S, B, N, K) logits and truth; no class is a row of zeros.
+
+        ``normaliser`` is one number, or one for each stage.
+        """
         # One-hot, because mmdet's FocalLoss takes its portable path for targets of the logits' shape.
         losses = self.loss_cls(logits.flatten(0, 2), one_hot.flatten(0, 2), reduction_override='none')
         return losses.view(len(logits), -1).sum(1) / normaliser
 
-    def _terms(self, logits: Tensor, boxes: Tensor, targets: Targets) -> dict[str, Tensor]:
+    def _terms(self, logits: Tensor, boxes: Tensor, pairs: MatchedPairs, targets: Targets) -> dict[str, Tensor]:
         """Every loss as (S,)."""
         num_stages = len(logits)
-        image, proposal, target = self.assigner.assign(logits.detach(), boxes.detach(), targets)  # (S, M) each
+        image, proposal, target, weight = pairs  # (S, M) each
         stage = torch.arange(num_stages, device=logits.device)[:, None].expand_as(image)
         labels = targets.labels[image, target]  # (S, M)
         num_matched = image.shape[1]
-        normaliser = reduce_mean(logits.new_full((), num_matched)).clamp(min=1)
-
-        one_hot = torch.zeros_like(logits)  # (S, B, N, K)
-        one_hot[stage, image, proposal, labels] = 1
-        terms = dict(loss_cls=self.class_loss(logits, one_hot, normaliser))
+        counts = logits.new_full((), num_matched) if weight is None else weight.sum(1)  # () or (S,)
+        normaliser = reduce_mean(counts).clamp(min=1)
 
         matched_logits = logits[stage, image, proposal]  # (S, M, K)
         matched_boxes = boxes[stage, image, proposal]  # (S, M, 4)
+        target_boxes = targets.boxes[image, target].to(boxes)  # (S, M, 4)
+        near_boxes = matched_boxes.clamp(-FARTHEST, FARTHEST)  # NaN stays NaN.
+
+        one_hot = torch.zeros_like(logits)  # (S, B, N, K)
+        one_hot[stage, image, proposal, labels] = self._truth(near_boxes.detach(), target_boxes)
+        terms = dict(loss_cls=self.class_loss(logits, one_hot, normaliser))
+
         # NaN where any box is not finite. And with nothing matched, every parameter keeps a gradient, which
         # distributed training waits for.
         no_loss = (boxes * 0).sum((1, 2, 3))
         if num_matched == 0:
             return dict(**terms, pos_acc=no_loss.detach(), loss_bbox=no_loss, loss_iou=no_loss)
-        terms['pos_acc'] = (matched_logits.argmax(-1) == labels).to(logits.dtype).mean(1) * 100
+        right = (matched_logits.argmax(-1) == labels).to(logits.dtype)
+        terms['pos_acc'] = add_up(right, weight) / counts.clamp(min=1) * 100
 
-        target_boxes = targets.boxes[image, target].to(boxes)  # (S, M, 4)
         scale = targets.image_whwh[image]  # (S, M, 4)
         loss_bbox = self.loss_bbox(matched_boxes / scale, target_boxes / scale, reduction_override='none')
-        terms['loss_bbox'] = loss_bbox.sum((1, 2)) / normaliser + no_loss
-        near_boxes = matched_boxes.clamp(-FARTHEST, FARTHEST)  # NaN stays NaN
+        terms['loss_bbox'] = add_up(loss_bbox.sum(2), weight) / normaliser + no_loss
         loss_iou = self.loss_iou(near_boxes.flatten(0, 1), target_boxes.flatten(0, 1), reduction_override='none')
-        terms['loss_iou'] = loss_iou.view(num_stages, -1).sum(1) / normaliser
+        terms['loss_iou'] = add_up(loss_iou.view(num_stages, -1), weight) / normaliser
         return terms
+
+    def _truth(self, boxes: Tensor, target_boxes: Tensor) -> Tensor:
+        """What the class loss wants of matched proposals: 1, or their IoU; (S, M, 4) xyxy to () or (S, M)."""
+        if not getattr(self.loss_cls, 'target_is_iou', False):
+            return boxes.new_ones(())
+        return bbox_overlaps(boxes, target_boxes, is_aligned=True).clamp(min=LEAST_IOU)
+
+
+def in_full_precision(outputs: StageOutputs) -> StageOutputs:
+    """In at least float32."""
+    dtype = torch.promote_types(outputs.logits.dtype, torch.float32)
+    return StageOutputs(outputs.logits.to(dtype), outputs.boxes.to(dtype))
+
+
+def add_up(values: Tensor, weight: Tensor | None) -> Tensor:
+    """The sum of each stage's pairs, (S, M) to (S,)."""
+    return (values if weight is None else values * weight).sum(1)

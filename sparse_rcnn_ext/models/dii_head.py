@@ -23,8 +23,9 @@ class DIIHead(BaseModule):
         feedforward_channels: Width of the feed-forward network.
         in_channels: Channels of proposal and RoI features (C).
         dropout: Dropout in attention, interaction and feed-forward network.
-        attention_cfg: What the proposals say to each other, (B, N, C) to (B, N, C); None for
-            :class:`ProposalSelfAttention`. It is built with this head's ``in_channels``, ``num_heads`` and ``dropout``.
+        attention_cfg: What the proposals say to each other, (B, N, C) to (B, N, C), called like
+            :class:`ProposalSelfAttention`, which None stands for. It is built with this head's ``in_channels``,
+            ``num_heads`` and ``dropout``.
         dynamic_conv_cfg: How a proposal reads its RoI, (M, C) and (M, P, C) to (M, C); None for :class:`DynamicConv`.
             It is built with this head's ``in_channels``.
         bbox_stds: What a box delta of one stands for, as (dx, dy, dw, dh).
@@ -93,18 +94,21 @@ class DIIHead(BaseModule):
                 nn.init.xavier_uniform_(module.in_proj_weight)
         nn.init.constant_(self.fc_cls.bias, bias_init_with_prob(self.prior_prob))
 
-    def forward(self, roi_feats: Tensor, proposal_feats: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, roi_feats: Tensor, proposal_feats: Tensor, boxes: Tensor, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Refine the proposals once.
 
         Args:
             roi_feats: (B·N, P, C), P positions of each RoI's grid.
             proposal_feats: (B, N, C).
             boxes: (B, N, 4) xyxy pixels, where the RoIs were.
+            hidden: (B, N, N), True where a proposal (row) must not see another (column); None: all see all.
 
         Returns:
             Logits (B, N, K), boxes (B, N, 4) xyxy pixels, object features (B, N, C) for the next stage.
         """
-        feats = self.attention_norm(self.attention(proposal_feats))  # (B, N, C)
+        feats = self.attention_norm(self.attention(proposal_feats, boxes, hidden))  # (B, N, C)
 
         interaction = self.instance_interactive_conv(feats.flatten(0, 1), roi_feats)  # (B·N, C)
         interaction = self.instance_interactive_conv_dropout(interaction).view_as(feats)  # (B, N, C)

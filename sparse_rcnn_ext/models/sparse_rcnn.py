@@ -1,4 +1,4 @@
-"""The detector: backbone, neck, learned proposals, stages."""
+"""The detector: backbone, neck, proposals, stages."""
 
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS as MMDET_MODELS
@@ -22,12 +22,13 @@ class SparseRCNN(BaseDetector):
     Args:
         backbone: Feature extractor.
         neck: Makes the pyramid of the backbone's features.
-        rpn_head: The learned proposals.
+        rpn_head: The proposals, learned ones or such as are found in the image.
         roi_head: The stages.
         criterion: Matching and losses.
         test_cfg: ``max_per_img``, detections kept per image; None or absent keeps as many as there are proposals.
             ``num_stages``, after how many stages inference stops; None or absent runs all. Each stage learns to give
             detections of its own, so fewer are faster and less exact. Training always runs all.
+        denoising: Noised ground truth among the proposals of training, see :class:`BoxDenoising`; None: none.
         data_preprocessor: Normalises and pads the images of a batch.
         init_cfg: Weights to start from, see mmengine.
 
@@ -43,6 +44,7 @@ class SparseRCNN(BaseDetector):
         roi_head: dict,
         criterion: dict,
         test_cfg: dict | None = None,
+        denoising: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class SparseRCNN(BaseDetector):
         self.rpn_head = MMDET_MODELS.build(rpn_head)
         self.roi_head = MMDET_MODELS.build(roi_head)
         self.criterion = MMDET_MODELS.build(criterion)
+        self.denoising = MMDET_MODELS.build(denoising) if denoising else None
         test_cfg = test_cfg or {}
         max_per_img = test_cfg.get('max_per_img')
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
@@ -81,23 +84,35 @@ class SparseRCNN(BaseDetector):
             batch_inputs: (B, 3, H, W), normalised and padded.
             image_whwh: (B, 4) width, height, width, height in pixels, before batch padding.
         """
-        boxes, features = self.rpn_head(image_whwh)
-        num_stages = None if self.training else self.num_test_stages
-        return self.roi_head(self.extract_feat(batch_inputs), boxes, features, num_stages)
+        pyramid = self.extract_feat(batch_inputs)
+        return self.roi_head(pyramid, *self.rpn_head(image_whwh, pyramid), num_stages=self._num_stages())
+
+    def _num_stages(self) -> int | None:
+        return None if self.training else self.num_test_stages
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> StageOutputs:
         return self.forward_stages(batch_inputs, pack_image_whwh(batch_data_samples, batch_inputs))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses of every stage by name, ``s0.loss_cls`` and so on.
+        """Losses by name: of every stage ``s0.loss_cls`` and so on, and of the proposals where they have any.
 
         Args:
             batch_inputs: (B, 3, H, W), normalised and padded.
             batch_data_samples: One per image, with ``gt_instances`` and the meta key ``img_shape``.
         """
         image_whwh = pack_image_whwh(batch_data_samples, batch_inputs)
-        outputs = self.forward_stages(batch_inputs, image_whwh)
-        return self.criterion(outputs, pack_targets(batch_data_samples, image_whwh))
+        targets = pack_targets(batch_data_samples, image_whwh)
+        pyramid = self.extract_feat(batch_inputs)
+        proposals, losses = self.rpn_head.propose_and_learn(image_whwh, pyramid, targets)
+        if self.denoising is None:
+            outputs = self.roi_head(pyramid, *proposals, num_stages=self._num_stages())
+        else:
+            noised = self.denoising(targets)
+            hidden = noised.hidden(proposals[0].shape[1])
+            joined = self.roi_head(pyramid, *noised.join(*proposals), num_stages=self._num_stages(), hidden=hidden)
+            outputs, answers = noised.split(joined)
+            losses |= {f'dn_{name}': value for name, value in self.criterion.pair_losses(*answers).items()}
+        return losses | self.criterion(outputs, targets)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """Detections of the last stage that runs, see ``test_cfg``.

@@ -49,7 +49,14 @@ class SparseRoIHead(BaseModule):
         self.bbox_head = ModuleList([MMDET_MODELS.build(template) for _ in range(num_stages)])
 
     def forward(
-        self, pyramid: Sequence[Tensor], boxes: Tensor, proposal_feats: Tensor, num_stages: int | None = None
+        self,
+        pyramid: Sequence[Tensor],
+        boxes: Tensor,
+        proposal_feats: Tensor,
+        prior: Tensor | None = None,
+        *,
+        num_stages: int | None = None,
+        hidden: Tensor | None = None,
     ) -> StageOutputs:
         """Run the stages.
 
@@ -57,7 +64,10 @@ class SparseRoIHead(BaseModule):
             pyramid: Levels (B, C, H_l, W_l), finest first.
             boxes: (B, N, 4) xyxy pixels, the proposals.
             proposal_feats: (B, N, C).
+            prior: (B, N, 1), added to the logits of every class and stage: what is known of a proposal before; None:
+                nothing.
             num_stages: Stop after so many; None: run all.
+            hidden: (B, N, N), True where a proposal (row) must not see another (column); None: all see all.
 
         Returns:
             Logits and boxes of every stage that ran.
@@ -68,13 +78,13 @@ class SparseRoIHead(BaseModule):
             # A stage learns from its own loss only: no gradient flows through where the RoIs were.
             # The first stage's boxes are the learned proposals, which do learn.
             roi_feats = self.roi_features.pool(table, boxes.detach())  # (B·N, P, C)
-            logits, boxes, proposal_feats = self._run(stage, roi_feats, proposal_feats, boxes)
-            all_logits.append(logits)
+            logits, boxes, proposal_feats = self._run(stage, roi_feats, proposal_feats, boxes, hidden)
+            all_logits.append(logits if prior is None else logits + prior)
             all_boxes.append(boxes)
             boxes = boxes.detach()
         return StageOutputs(torch.stack(all_logits), torch.stack(all_boxes))
 
-    def _run(self, stage: Module, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _run(self, stage: Module, *inputs: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(stage, *inputs, use_reentrant=False)
         return stage(*inputs)

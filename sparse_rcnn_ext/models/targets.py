@@ -1,4 +1,4 @@
-"""The edge between mmdet's data samples and tensors."""
+"""The ground truth of a batch in tensors, and which proposals it was matched with."""
 
 from typing import NamedTuple
 
@@ -19,6 +19,23 @@ class Targets(NamedTuple):
     """Boxes of each image. Numbers on the host, so that nothing waits for the device."""
     image_whwh: Tensor
     """(B, 4) width, height, width, height in pixels, before batch padding."""
+
+
+class MatchedPairs(NamedTuple):
+    """Which proposal has which ground truth; entry i of all belongs together.
+
+    One to one, every stage matches equally many pairs (M): of each image, the smaller of its proposals and its boxes.
+    No proposal and no ground truth stands twice within a stage and an image, and there are no weights.
+    """
+
+    image: Tensor
+    """(S, M) image of the batch."""
+    proposal: Tensor
+    """(S, M) proposal of that image."""
+    target: Tensor
+    """(S, M) ground truth of that image."""
+    weight: Tensor | None = None
+    """(S, M), 1 for a pair, or 0 for one that fills a stage with fewer pairs up: a repetition of another pair."""
 
 
 def pack_image_whwh(data_samples: SampleList, like: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class Evidence:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether the model is one of learned proposals and stages."""
+        """Whether the model is one of proposals and stages."""
         return isinstance(self.model, SparseRCNN)
 
     @property

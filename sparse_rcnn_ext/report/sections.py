@@ -120,9 +120,11 @@ def _errors(evidence: Evidence, folder: Path) -> Section:
 
 
 def _proposals_and_stages(evidence: Evidence, folder: Path) -> Iterator[Section]:
-    boxes = evidence.model.rpn_head.init_proposal_bboxes.weight.detach().numpy()
-    charts = draw_proposals(boxes, evidence.predictions.uses, evidence.num_run, evidence.score_thr, folder)
-    yield Section('proposals', 'Learned proposals', charts=charts)
+    head = evidence.model.rpn_head
+    if head.are_learned:
+        boxes = head.init_proposal_bboxes.weight.detach().numpy()
+        charts = draw_proposals(boxes, evidence.predictions.uses, evidence.num_run, evidence.score_thr, folder)
+        yield Section('proposals', 'Learned proposals', charts=charts)
     rows = [
         (str(place), *(number(value) for value in stage.stats.values()))
         for place, stage in enumerate(evidence.stages, start=1)

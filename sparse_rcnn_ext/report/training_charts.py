@@ -1,5 +1,6 @@
 """Charts of a training: losses, learning rate, accuracy."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,6 @@ def _limit(axes, columns: list[np.ndarray]) -> None:
 
 
 def _stage_of(name: str) -> str:
-    """'stage 1' for 's0.loss_cls', and the name itself for other losses."""
-    stage = name.partition('.')[0]
-    return f'stage {int(stage[1:]) + 1}' if stage[:1] == 's' and stage[1:].isdigit() else name
+    """'stage 1' for 's0.loss_cls', 'noised, stage 1' for 'dn_s0.loss_cls', and the name itself for other losses."""
+    found = re.match(r'(dn_)?s(\d+)\.', name)
+    return f'{"noised, " if found[1] else ""}stage {int(found[2]) + 1}' if found else name

@@ -2,6 +2,16 @@
 
 from .hungarian_assigner import HungarianAssigner
 from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost
+from .one_to_many_assigner import OneToManyAssigner
+from .position_modulated_cost import PositionModulatedCost
 from .softmax_cost import SoftmaxCost
 
-__all__ = ['BBoxL1Cost', 'FocalLossCost', 'HungarianAssigner', 'IoUCost', 'SoftmaxCost']
+__all__ = [
+    'BBoxL1Cost',
+    'FocalLossCost',
+    'HungarianAssigner',
+    'IoUCost',
+    'OneToManyAssigner',
+    'PositionModulatedCost',
+    'SoftmaxCost',
+]

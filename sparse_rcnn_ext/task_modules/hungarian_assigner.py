@@ -1,7 +1,6 @@
 """One-to-one matching of proposals and ground truth, for all stages and images of a step."""
 
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,23 +9,8 @@ from mmengine.logging import print_log
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sparse_rcnn_ext.models.targets import Targets
+from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
-
-
-class MatchedPairs(NamedTuple):
-    """Which proposal has which ground truth; entry i of all three belongs together.
-
-    Every stage matches equally many pairs (M): of each image, the smaller of its proposals and its boxes. No proposal
-    and no ground truth stands twice within a stage and an image.
-    """
-
-    image: Tensor
-    """(S, M) image of the batch."""
-    proposal: Tensor
-    """(S, M) proposal of that image."""
-    target: Tensor
-    """(S, M) ground truth of that image."""
 
 
 @TASK_UTILS.register_module()
@@ -58,25 +42,15 @@ class HungarianAssigner:
             The pairs. Where a logit, a box or a ground truth is not finite they are still one to one, but arbitrary;
             the criterion's losses then are not finite either.
         """
-        num_stages, _, num_proposals = logits.shape[:3]
-        self._warn_unmatched(targets.counts, num_proposals)
-
-        cost = sum(match_cost(logits, boxes, targets) for match_cost in self.match_costs.values())
-        cost = cost.cpu().numpy()  # (S, B, N, G), the only transfer to the host in a step
-
-        stages = []
-        for stage in range(num_stages):
-            images = [np.empty((3, 0), dtype=np.int64)]
-            for image, count in enumerate(targets.counts):
-                matrix = cost[stage, image, :, :count]
-                if not np.isfinite(matrix).all():
-                    # scipy refuses it, and with several processes an error would let the others wait for this one.
-                    matrix = np.nan_to_num(matrix)
-                proposal, target = linear_sum_assignment(matrix)
-                images.append(np.stack([np.full_like(proposal, image), proposal, target]))
-            stages.append(np.concatenate(images, axis=1))
+        cost = self.costs(logits, boxes, targets).cpu().numpy()  # the only transfer to the host in a step
+        stages = [solve(stage, targets.counts) for stage in cost]
         pairs = torch.from_numpy(np.stack(stages, axis=1)).to(logits.device, non_blocking=True)  # (3, S, M)
         return MatchedPairs(*pairs)
+
+    def costs(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
+        """The sum of all costs, (S, B, N, G); says once where there are more ground truths than proposals."""
+        self._warn_unmatched(targets.counts, logits.shape[2])
+        return sum(match_cost(logits, boxes, targets) for match_cost in self.match_costs.values())
 
     def _warn_unmatched(self, counts: tuple[int, ...], num_proposals: int) -> None:
         unmatched = sum(max(count - num_proposals, 0) for count in counts)
@@ -89,3 +63,30 @@ class HungarianAssigner:
                 logger='current',
                 level=logging.WARNING,
             )
+
+
+def solve(cost: np.ndarray, counts: tuple[int, ...], repeats: np.ndarray | None = None) -> np.ndarray:
+    """The cheapest pairs of one stage.
+
+    Args:
+        cost: (B, N, G).
+        counts: Ground truths of each image.
+        repeats: (B, G), how many proposals each ground truth gets; None: one. No image may want more than N.
+
+    Returns:
+        (3, M) image, proposal and target of each pair.
+    """
+    images = [np.empty((3, 0), dtype=np.int64)]
+    for image, count in enumerate(counts):
+        matrix = cost[image, :, :count]
+        if not np.isfinite(matrix).all():
+            # scipy refuses it, and with several processes an error here would let the others wait for this one.
+            matrix = np.nan_to_num(matrix)
+        if repeats is not None:
+            columns = np.repeat(np.arange(count), repeats[image, :count])
+            matrix = matrix[:, columns]
+        proposal, target = linear_sum_assignment(matrix)
+        if repeats is not None:
+            target = columns[target]
+        images.append(np.stack([np.full_like(proposal, image), proposal, target]))
+    return np.concatenate(images, axis=1)

@@ -1,4 +1,4 @@
-"""The learned proposals of one image, and how each stage moves them."""
+"""The proposals of one image, and how each stage moves them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +23,11 @@ class StageTrace(NamedTuple):
     """Where the proposals of an image are, stage by stage."""
 
     boxes: Tensor
-    """(S + 1, N, 4) xyxy in pixels of the original image: the learned proposals, then every stage's boxes."""
+    """(S + 1, N, 4) xyxy in pixels of the original image: the proposals, then every stage's boxes."""
     scores: Tensor
     """(S, N, K) of every stage, 0 to 1."""
+    are_learned: bool = True
+    """Whether the proposals are the same for every image."""
 
 
 def trace_stages(model: SparseRCNN, example: Example) -> StageTrace:
@@ -38,11 +40,11 @@ def trace_stages(model: SparseRCNN, example: Example) -> StageTrace:
     with torch.no_grad():
         batch = model.data_preprocessor(example.batch, False)
         image_whwh = pack_image_whwh(batch['data_samples'], batch['inputs'])  # (1, 4)
-        proposals, _ = model.rpn_head(image_whwh)  # (1, N, 4)
+        proposals = model.rpn_head(image_whwh, model.extract_feat(batch['inputs']))[0]  # (1, N, 4)
         outputs = model.forward_stages(batch['inputs'], image_whwh)
     boxes = torch.cat([proposals, outputs.boxes[:, 0]])  # (S + 1, N, 4)
     scale_factor = boxes.new_tensor(batch['data_samples'][0].scale_factor).repeat(2)
-    return StageTrace(boxes / scale_factor, model.roi_head.scores(outputs.logits[:, 0]))
+    return StageTrace(boxes / scale_factor, model.roi_head.scores(outputs.logits[:, 0]), model.rpn_head.are_learned)
 
 
 def draw_stages(
@@ -113,6 +115,7 @@ def draw_trace(
     colors = PALETTE[: len(tracks)]
     numbers = [str(number) for number in range(1, len(tracks) + 1)]
     last_stage = len(trace.boxes) - 1
+    proposals = 'learned proposals' if trace.are_learned else 'proposals'
     panels = []
     for stage, boxes in enumerate(trace.boxes):
         canvas = Canvas(image, panel_side, dimmed=True)
@@ -122,7 +125,7 @@ def draw_trace(
             names = [f'{number} {classes[label]}' for number, label in zip(numbers, labels[tracks])]
         # The best on top.
         canvas.draw(boxes[tracks].flip(0), colors[::-1], names[::-1])
-        panels.append(Panel(canvas.render(), f'after stage {stage}' if stage else 'learned proposals'))
+        panels.append(Panel(canvas.render(), f'after stage {stage}' if stage else proposals))
 
     if truth is not None:
         truth = truth[~truth.crowds]
@@ -134,6 +137,6 @@ def draw_trace(
         panels,
         columns=-(-len(panels) // rows),
         out_file=out_file,
-        heading=f'How {last_stage} stages move the {len(scores)} learned proposals to the objects of an image',
+        heading=f'How {last_stage} stages move the {len(scores)} {proposals} to the objects of an image',
         caption=f'Coloured: the {len(tracks)} proposals that end with the highest scores. Grey: the others.',
     )

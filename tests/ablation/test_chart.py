@@ -45,6 +45,16 @@ def test_without_the_paper_our_bars_have_more_room(tmp_path: Path):
     assert bar_lengths(without, PALETTE[6])[0] > 1.1 * bar_lengths(with_paper, PALETTE[6])[0]
 
 
+def test_step_has_a_panel(tmp_path: Path):
+    """Its one bar is the difference between a chart with and without the time."""
+    row = outcome('1', [10.0])
+    old = row._replace(results=[row.results[0]._replace(step_seconds=None)])
+    charts = [draw(tmp_path / 'chart.png', [rows]) for rows in (row, old)]
+    known, unknown = (int((np.abs(chart.astype(int) - PALETTE[1]) <= 2).all(-1).sum()) for chart in charts)
+    # Parameters, GFLOPs, training and latency stay.
+    assert known == pytest.approx(unknown * 5 / 4, rel=0.02)
+
+
 def test_more_rows_make_it_taller(tmp_path: Path):
     heights = [len(draw(tmp_path / 'chart.png', [outcome(str(i), [10.0]) for i in range(n)])) for n in (2, 6, 12)]
     assert heights[0] < heights[1] < heights[2]

@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from sparse_rcnn_ext.ablation import fingerprint, last_checkpoint_name, load_base, training_length
+from sparse_rcnn_ext.engine.errors import UserError
 
 QUICKSTART = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
 
@@ -19,6 +20,13 @@ def test_recipe_without_validation(repo_dir: Path):
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     assert cfg.test_dataloader is not None
     assert 'work_dir' not in cfg
+
+
+def test_recipe_with_validation(repo_dir: Path):
+    cfg = load_base(repo_dir / QUICKSTART, None, 4, 2)
+    assert cfg.train_cfg.val_interval == 2 and cfg.val_dataloader is not None
+    with pytest.raises(UserError, match=r'has no val_cfg: give it one, or leave --val-interval out$'):
+        load_base(repo_dir / QUICKSTART, dict(val_cfg=None, val_dataloader=None, val_evaluator=None), 4, 2)
 
 
 def test_nothing_waits_for_a_validation(repo_dir: Path):

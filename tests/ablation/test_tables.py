@@ -35,6 +35,27 @@ def test_rows(file: Path):
     ]
 
 
+def test_config_of_another_folder(file: Path):
+    other = file.parent / 'other'
+    other.mkdir()
+    (other / 'mal.py').touch()
+    tables = file.with_name('tables')
+    tables.mkdir()
+    file = file.rename(tables / 'tables.yml')
+    file.write_text(GOOD.replace('six.py', '../other/mal.py').replace('twelve.py', '../twelve.py'))
+    configs = [row.config.resolve() for row in find_table(file, 'stages').rows]
+    assert configs == [other / 'mal.py', file.parents[1] / 'twelve.py']
+    (other / 'mal.py').unlink()
+    with pytest.raises(UserError, match=r'the row 6 of .*tables\.yml has the config .*\.\./other/mal\.py, which does'):
+        read_tables(file)
+
+
+def test_published_if_any_row_is(file: Path):
+    assert find_table(file, 'stages').is_published
+    file.write_text(GOOD.replace('42.3', 'null'))
+    assert not find_table(file, 'stages').is_published
+
+
 def test_unknown_table_names_all(file: Path):
     file.write_text(GOOD + GOOD.replace('stages', 'boxes'))
     with pytest.raises(UserError, match=r'^no table stage in .*tables\.yml: it has stages, boxes$'):

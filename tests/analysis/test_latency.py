@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparse_rcnn_ext.analysis import device_name, latency, measure_latency
+from sparse_rcnn_ext.analysis import compare_latency, device_name, latency, measure_latency
 from tests.models.small_model import build_model
 
 
@@ -54,6 +54,13 @@ def test_stops_in_time_but_not_before_three_runs(clockwork):
     faster = clockwork([1.0] * 20)
     measure_latency(faster, (48, 64), warm_ups=1, runs=10, seconds=5.5)
     assert faster.steps == 6
+
+
+def test_share_of_another_while_the_machine_becomes_slow(clockwork):
+    """Twice the other's time, but in the pair in which it happens; the medians of both are 2 s and 10 s."""
+    both = clockwork([7.0, 7.0, 2.0, 1.0, 2.0, 10.0, 20.0, 10.0])
+    assert compare_latency(both, both, (48, 64), warm_ups=1, runs=3, seconds=1000.0) == pytest.approx(2.0)
+    assert both.steps == 8
 
 
 def test_of_a_detector():

@@ -1,8 +1,9 @@
-"""The rows of the ablations as small models."""
+"""The rows of the ablations and the upgrades as small models."""
 
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -14,11 +15,14 @@ from tests.models.small_model import CHANNELS, initialise, small_config
 ABLATIONS = Path(__file__).resolve().parents[2] / 'configs/sparse_rcnn/ablations'
 TABLES = yaml.safe_load((ABLATIONS / 'tables.yml').read_text())
 ROWS = sorted(path.stem for path in ABLATIONS.glob('*.py'))
+UPGRADES = ABLATIONS.with_name('upgrades')
+UPGRADE_ROWS = sorted(path.stem for path in UPGRADES.glob('*.py'))
+MODEL_ROWS = [row for row in UPGRADE_ROWS if row != 'dense']  # which is about images
 WHWH = torch.tensor([[96.0, 64, 96, 64], [80, 50, 80, 50]], dtype=torch.float64)
 
 
 def rebase(row: str, base: Path) -> Config:
-    """What a row changes, on top of another config."""
+    """What a row changes, such as ``stages-3`` or ``../upgrades/mal``, on top of another config."""
     text, times = re.subn(
         r'^_base_ = .*$', f'_base_ = {str(base)!r}', (ABLATIONS / f'{row}.py').read_text(), flags=re.M
     )
@@ -36,6 +40,22 @@ def build_row(row: str, overrides: dict | None = None, seed: int = 0, spread: bo
         small_config(overrides).dump(base)
         cfg = rebase(row, base)
     return initialise(cfg, seed, spread).double()
+
+
+def build_upgrade(name: str, overrides: dict[str, Any] | None = None, seed: int = 0, spread: bool = True) -> nn.Module:
+    """An upgrade over a small model, in float32; see ``small_model``.
+
+    Args:
+        name: The config, without its ending.
+        overrides: Dotted config keys and their values, on top of the upgrade.
+        seed, spread: See :func:`tests.models.small_model.initialise`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder, 'base.py')
+        small_config().dump(base)
+        cfg = rebase(f'../upgrades/{name}', base)
+    cfg.merge_from_dict(overrides or {})
+    return initialise(cfg, seed, spread)
 
 
 def make_pyramid() -> list[Tensor]:

@@ -77,7 +77,8 @@ def test_format():
 def test_every_model_has_its_config_and_collection():
     collections = {collection['Name'] for collection in read(METAFILE)['Collections']}
     models = by_name(METAFILE)
-    recipes = {path.stem for path in METAFILE.parent.glob('*_coco.py')}
+    # Nobody has trained the best combination on COCO, and a model of this format has results.
+    recipes = {path.stem for path in METAFILE.parent.glob('*_coco.py') if '_best_' not in path.stem}
     assert set(models) == recipes | set(MEASURED)
     for name, model in models.items():
         assert model['In Collection'] in collections

@@ -7,13 +7,31 @@ TABLES = ['components', 'reuse', 'interaction', 'boxes', 'stages', 'attention', 
 
 RUNS_IT = {
     **{
-        f'python tools/ablate.py {table} --data quickstart --epochs 3 --seeds 2': [
+        f'python tools/ablate.py {table} --data quickstart --epochs 3 --seeds {seeds}': [
             'tests/tools/test_ablate.py::test_all_rows_and_seeds',
             'tests/tools/test_ablate.py::test_epochs',
             'tests/tools/test_ablate_options.py::test_data_of_the_quickstart_are_made_if_absent',
         ]
-        for table in TABLES
+        for table, seeds in [*((table, 2) for table in TABLES), ('upgrades', 3)]
     },
+    'python tools/ablate.py upgrades --data quickstart --epochs 2 --seeds 3 --cfg-options '
+    'train_dataloader.batch_size=2 train_dataloader.dataset.indices=600 default_hooks.report.enabled=False': [
+        'tests/tools/test_ablate.py::test_row_wins_over_an_option',
+        'tests/tools/test_ablate.py::test_all_rows_and_seeds',
+        'tests/tools/test_ablate.py::test_epochs',
+        'tests/tools/test_ablate_options.py::test_data_of_the_quickstart_are_made_if_absent',
+    ],
+    'python tools/analysis/flops.py work_dirs/ablations/quickstart/runs/fast_2d07a52306/config.py --latency --against '
+    'work_dirs/ablations/quickstart/runs/stages-6_8af58c2d8f/config.py': [
+        'tests/tools/test_flops.py::test_latency_against_another',
+    ],
+    'python tools/ablate.py best --data configs/sparse_rcnn/sparse-rcnn_lite0_fpn_bccd.py --epochs 12 --seeds 2 '
+    '--val-interval 2': [
+        'tests/tools/test_ablate.py::test_curves',
+        'tests/tools/test_ablate.py::test_all_rows_and_seeds',
+        'tests/tools/test_ablate.py::test_epochs',
+        'tests/tools/test_ablate_options.py::test_data_of_the_quickstart_are_made_if_absent',
+    ],
     **{
         f'python tools/deploy/export.py CONFIG CHECKPOINT {options}': [
             'tests/tools/test_export.py::test_onnx_is_written_and_checked'

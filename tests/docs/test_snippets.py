@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS
 
 from sparse_rcnn_ext.datasets import own_data
-from sparse_rcnn_ext.registry import MODELS
+from sparse_rcnn_ext.registry import MODELS, TASK_UTILS
 from tests.datasets.tiny_coco import cats_and_dogs, write
 
 RECIPE = 'sparse-rcnn_r50_fpn_1x_coco.py'
@@ -104,14 +104,15 @@ def test_table_of_settings(repo_dir):
     cfg = Config.fromfile(repo_dir / 'configs/sparse_rcnn' / RECIPE)
     table = page(repo_dir, 'architecture.md').partition('| question |')[2].partition('\n\n')[0]
     rows = [[cell.strip() for cell in row.split('|')[1:-1]] for row in table.splitlines()[2:]]
-    assert len(rows) == 8
+    assert len(rows) == 10
     for _, settings, default, examples in rows:
         for setting in re.findall('`(.+?)`', settings):
             parent, _, key = f'model.{setting}'.rpartition('.')
             owner = reduce(getattr, parent.split('.'), cfg)
             assert key in owner or key in MODELS.get(owner.type).__init__.__annotations__, setting
         for name in re.findall('`(.+?)`', f'{default} {examples}'):
-            assert MODELS.get(f'sparse_rcnn_ext.{name}') or MODELS.get(f'mmdet.{name}'), name
+            scopes = ('sparse_rcnn_ext', 'mmdet')
+            assert any(kind.get(f'{scope}.{name}') for kind in (MODELS, TASK_UTILS) for scope in scopes), name
 
 
 @pytest.mark.parametrize('name', ['training.md', 'own-data.md', 'architecture.md'])

@@ -43,10 +43,13 @@ def build_detector(cfg: Config, seed: int = 0) -> SparseRCNN:
     detector = MODELS.build(cfg.model)
     detector.rpn_head.init_weights()
     detector.roi_head.init_weights()
-    boxes = detector.rpn_head.init_proposal_bboxes.weight
     with torch.no_grad():
-        centres = 0.1 + 0.8 * torch.rand(len(boxes), 2)
-        boxes.copy_(torch.cat([centres, 0.04 * 20 ** torch.rand(len(boxes), 2)], dim=1))
+        if detector.rpn_head.are_learned:
+            boxes = detector.rpn_head.init_proposal_bboxes.weight
+            centres = 0.1 + 0.8 * torch.rand(len(boxes), 2)
+            boxes.copy_(torch.cat([centres, 0.04 * 20 ** torch.rand(len(boxes), 2)], dim=1))
+        else:
+            detector.rpn_head.box.weight.normal_(std=0.3)
         for stage in detector.roi_head.bbox_head:
             stage.fc_cls.bias.normal_(-3, 1)
             stage.fc_reg.weight.mul_(0.1)

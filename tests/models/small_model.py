@@ -57,8 +57,12 @@ def initialise(cfg: Config, seed: int = 0, spread: bool = True) -> nn.Module:
     model.init_weights()
     if spread:
         with torch.no_grad():
-            bboxes = model.rpn_head.init_proposal_bboxes.weight
-            bboxes.copy_(torch.cat([0.1 + 0.8 * torch.rand(len(bboxes), 2), 0.2 + 0.6 * torch.rand(len(bboxes), 2)], 1))
+            if model.rpn_head.are_learned:
+                bboxes = model.rpn_head.init_proposal_bboxes.weight
+                centres, sides = 0.1 + 0.8 * torch.rand(len(bboxes), 2), 0.2 + 0.6 * torch.rand(len(bboxes), 2)
+                bboxes.copy_(torch.cat([centres, sides], 1))
+            else:
+                model.rpn_head.box.weight.normal_(std=0.3)
             for stage in model.roi_head.bbox_head:
                 stage.fc_cls.bias.normal_(-2, 1)
     return model

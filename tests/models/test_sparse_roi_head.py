@@ -37,7 +37,7 @@ def test_every_stage_pools_where_the_last_one_placed_its_boxes(model, monkeypatc
 
     assert len(pooled_at) == len(stage_inputs) == STAGES
     assert outputs.logits.shape[:3] == outputs.boxes.shape[:3] == (STAGES, 2, PROPOSALS)
-    for index, (_, stage_feats, stage_boxes, logits, out_boxes, _) in enumerate(stage_inputs):
+    for index, (_, stage_feats, stage_boxes, _, logits, out_boxes, _) in enumerate(stage_inputs):
         assert torch.equal(pooled_at[index], stage_boxes)
         assert torch.equal(stage_boxes, boxes if index == 0 else outputs.boxes[index - 1])
         assert torch.equal(stage_feats, feats if index == 0 else stage_inputs[index - 1][-1])

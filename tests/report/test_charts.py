@@ -75,6 +75,11 @@ def test_losses_by_stage_and_kind(run, tmp_path: Path):
     assert picture(tmp_path, 'loss').shape == (320, 1360, 3)
 
 
+def test_losses_of_noised_boxes(tmp_path: Path):
+    lines = [{'step': step, 'loss': 1.0, 's0.loss_cls': 0.5, 'dn_s0.loss_cls': 0.4, 'lr': 0.1} for step in (1, 2)]
+    assert {'loss_cls', 'stage 1', 'noised, stage 1'} <= set(texts(draw_losses(RunLog(lines, []), tmp_path)[0]))
+
+
 def test_other_losses_are_named_as_they_are(tmp_path: Path):
     log = RunLog([dict(step=step, loss=1.0, loss_rpn=0.5, lr=0.1) for step in (1, 2)], [])
     assert {'All losses', 'loss_rpn'} <= set(texts(draw_losses(log, tmp_path)[0]))

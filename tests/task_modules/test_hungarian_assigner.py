@@ -27,7 +27,7 @@ def make_assigner() -> HungarianAssigner:
 def assign(scene: Scene) -> list[list[list[tuple[int, int]]]]:
     """(proposal, target) pairs of each stage and image."""
     found = make_assigner().assign(*scene.outputs, scene.targets)
-    stages = zip(*(part.tolist() for part in found), strict=True)
+    stages = zip(*(part.tolist() for part in found[:3]), strict=True)
     pairs = []
     for images, proposals, targets in stages:
         pairs.append([[] for _ in scene.targets.counts])
@@ -82,8 +82,8 @@ def test_ties_and_equal_boxes_are_still_one_to_one():
 def test_batch_without_boxes():
     scene = make_scene((0, 0), num_stages=3)
     found = make_assigner().assign(*scene.outputs, scene.targets)
-    assert [tuple(part.shape) for part in found] == [(3, 0)] * 3
-    assert all(part.dtype == torch.long for part in found)
+    assert [tuple(part.shape) for part in found[:3]] == [(3, 0)] * 3
+    assert all(part.dtype == torch.long for part in found[:3])
 
 
 def test_padding_is_never_matched():

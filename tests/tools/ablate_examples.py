@@ -38,6 +38,9 @@ RECIPE = """
 train_cfg = dict(max_epochs=4)
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, end=4)]
 model = dict(stages=3)
+val_cfg = dict(type='ValLoop')
+val_dataloader = dict()
+val_evaluator = dict()
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto'))
 """
 COST = dict(parameters=6e6, flops=5e8, latency_seconds=0.03, size=[160, 160], device='A CPU')
@@ -75,6 +78,12 @@ class FakeTools:
                 (folder / 'last_checkpoint').write_text(f'/elsewhere/epoch_{epoch}.pth')
                 if step == self.interrupted_at:
                     raise KeyboardInterrupt
+            scalars = folder / '20240101_000000/vis_data/scalars.json'
+            scalars.parent.mkdir(parents=True, exist_ok=True)
+            lines = [dict(step=10, loss=1.0, time=cfg.model.stages / 10 + seed)]
+            if 'val_interval' in cfg.train_cfg:
+                lines.append({'coco/bbox_mAP': cfg.model.stages / 10, 'step': 10})
+            scalars.write_text('\n'.join(map(json.dumps, lines)))
         else:
             assert Path(command[3]) == folder / f'epoch_{cfg.train_cfg.max_epochs}.pth'
             metrics = folder / 'test/20240101_000000/20240101_000000.json'

@@ -138,6 +138,9 @@ def ablate(repo_dir: Path, tmp_path: Path, monkeypatch) -> ModuleType:
 
 @pytest.fixture
 def tools(ablate, monkeypatch) -> FakeTools:
+    """What ``ablate`` runs, in small, and without its pictures: one after every run is most of a test's time."""
+    for name in ('draw_chart', 'draw_curves'):
+        monkeypatch.setattr(ablate, name, lambda experiment, outcomes, out_file: None)
     row_runs = importlib.import_module('row_runs')
     fake = FakeTools(row_runs)
     monkeypatch.setattr(row_runs, '_run', fake)

@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 from mmengine.config import Config
 
+from sparse_rcnn_ext.ablation import draw_chart, draw_curves
+
 
 def run(ablate: ModuleType, *options: object) -> None:
     ablate.main(['stages', '--tables', 'tables.json', '--out', 'out', *map(str, options)])
@@ -18,7 +20,8 @@ def rows(table: str = 'stages') -> dict[str, dict]:
     return {row['name']: row for row in json.loads(Path(f'out/{table}.json').read_text())['rows']}
 
 
-def test_all_rows_and_seeds(ablate, tools, capsys):
+def test_all_rows_and_seeds(ablate, tools, monkeypatch, capsys):
+    monkeypatch.setattr(ablate, 'draw_chart', draw_chart)
     run(ablate, '--seeds', 2)
     assert tools.ran[:3] == [('flops', stages, None) for stages in (1, 3, 6)]
     # All rows with one seed, then with the next.
@@ -29,7 +32,8 @@ def test_all_rows_and_seeds(ablate, tools, capsys):
     assert {name: row['ap'] for name, row in rows().items()} == {'1': 10.5, '3': 30.5, '6': 60.5}
     assert [row['is_base'] for row in rows().values()] == [False, True, True]
     text = Path('out/stages.md').read_text()
-    assert '| **3** (the recipe) | 30.5 (30.0–31.0) | *39.9* |' in text and '`recipe.py`' in text
+    assert '| **3** (the recipe) | 30.5 (30.0–31.0) | *39.9* | 6.00 M | 0.50 | 300.0 ms | 3 s | 30.0 ms |' in text
+    assert '`recipe.py`' in text
     printed = capsys.readouterr().out
     assert text in printed and '3, seed 1: AP 31.0' in printed
     assert Path('out/stages.png').is_file()
@@ -52,6 +56,33 @@ def test_tables_share_their_rows(ablate, tools):
     ablate.main(['again', '--tables', 'tables.json', '--out', 'out'])
     assert tools.ran == []
     assert {name: row['ap'] for name, row in rows('again').items()} == {'six': 60.0, 'three': 30.0}
+    text = Path('out/again.md').read_text()
+    assert '| six | 60.0 | +30.0 |' in text and '| **three** (the recipe) | 30.0 | – |' in text
+
+
+def test_result_of_before_steps_were_kept(ablate, tools):
+    run(ablate)
+    (result,) = Path('out/runs').glob('three_*/seed-0/result.json')
+    content = json.loads(result.read_text())
+    assert content.pop('step_seconds') == 0.3
+    result.write_text(json.dumps(content))
+    run(ablate)
+    assert [row['step_seconds'] for row in rows().values()] == [0.1, None, 0.6]
+    assert '| 0.50 | – | 3 s | 30.0 ms |' in Path('out/stages.md').read_text()
+
+
+def test_rows_of_another_folder(ablate, tools):
+    Path('upgrades').mkdir()
+    Path('six.py').rename('upgrades/six.py').write_text("_base_ = '../recipe.py'\nmodel = dict(stages=6)\n")
+    Path('tables').mkdir()
+    tables = json.loads(Path('tables.json').read_text())[:1]
+    tables[0]['rows'] = [
+        dict(name='6', config='../upgrades/six.py', paper_ap=None),
+        dict(name='3', config='../three.py', paper_ap=None, default=True),
+    ]
+    Path('tables/tables.json').write_text(json.dumps(tables))
+    ablate.main(['stages', '--tables', 'tables/tables.json', '--out', 'out'])
+    assert {name: row['gain'] for name, row in rows().items()} == {'6': 30.0, '3': None}
 
 
 @pytest.mark.parametrize('options', [['--epochs', 2], ['--cfg-options', 'model.depth=9']], ids=str)
@@ -85,6 +116,15 @@ def test_epochs(ablate, tools):
     assert cfg.train_cfg.max_epochs == 2 and cfg.param_scheduler[0].T_max == 2
     assert cfg.default_hooks.checkpoint == dict(type='CheckpointHook', interval=1, max_keep_ckpts=2)
     assert '2 epochs' in Path('out/stages.md').read_text()
+
+
+def test_curves(ablate, tools, monkeypatch):
+    monkeypatch.setattr(ablate, 'draw_curves', draw_curves)
+    run(ablate)
+    assert not Path('out/stages_curves.png').exists()
+    run(ablate, '--val-interval', 2)
+    assert Path('out/stages_curves.png').is_file()
+    assert [row['runs'][0]['curve'] for row in rows().values()] == [[[10, 10 * n / 10, 10 * n]] for n in (1, 3, 6)]
 
 
 def test_interrupted_run_goes_on(ablate, tools):

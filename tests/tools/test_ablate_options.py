@@ -31,7 +31,14 @@ def test_mistakes_are_one_sentence(ablate, tools, options, sentence):
 
 @pytest.mark.parametrize(
     'options',
-    [['--seeds', '0'], ['--epochs', '0'], ['--launcher', 'slurm'], ['--partition', 'a'], ['--processes', '2']],
+    [
+        ['--seeds', '0'],
+        ['--epochs', '0'],
+        ['--val-interval', '0'],
+        ['--launcher', 'slurm'],
+        ['--partition', 'a'],
+        ['--processes', '2'],
+    ],
 )
 def test_options_that_do_not_fit(ablate, options, capsys):
     with pytest.raises(SystemExit):

@@ -55,6 +55,7 @@ def epochs_saved(folder: Path) -> int:
 def test_interrupted_then_finished_then_known(folder: Path, repo_dir, python, tool_environment, run_tool):
     command = [python, str(repo_dir / 'tools/ablate.py'), *OPTIONS]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started = time.monotonic()
     first = subprocess.Popen(command, cwd=folder, env=tool_environment, **pipes)
     deadline = time.monotonic() + LIMIT
     while first.poll() is None and time.monotonic() < deadline:
@@ -77,6 +78,7 @@ def test_interrupted_then_finished_then_known(folder: Path, repo_dir, python, to
     assert [(path, path.stat().st_size) for path in sorted(run.rglob('*')) if path.is_file()] == sizes
 
     second = run_tool('ablate.py', *OPTIONS, cwd=folder)
+    elapsed = time.monotonic() - started
     assert second.returncode == 1, 'for the broken row'
     assert 'error: 1 of 2 rows failed (broken)' in second.stdout
     log = (run / 'seed-0/train.log').read_text()
@@ -94,7 +96,7 @@ def test_interrupted_then_finished_then_known(folder: Path, repo_dir, python, to
     one, broken = content['rows']
     metrics = one['runs'][0]['metrics']
     assert one['ap'] == 100 * metrics['coco/bbox_mAP'] and {'coco/bbox_mAP_50', 'coco/bbox_mAP_s'} < set(metrics)
-    assert 0 < one['training_seconds'] < 200
+    assert 0 < one['step_seconds'] < one['training_seconds'] < elapsed
     saved = sum(state['state_dict'][name].numel() for name in state['state_dict'] if name.startswith('roi_head'))
     stages = [part for part in one['cost']['parts'] if part['name'] == 'stages (1)']
     assert [part['parameters'] for part in stages] == [saved]

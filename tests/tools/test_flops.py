@@ -1,6 +1,7 @@
 """tools/analysis/flops.py, run as a user runs it."""
 
 import json
+import re
 
 import pytest
 
@@ -39,6 +40,18 @@ def test_table_for_another_shape(counted, tiny_config, run_tool, tmp_path):
     assert float(rows['filters on RoIs'][2]) == pytest.approx(twice, abs=5e-4)
     assert rows['all'][0] == f'{(counted["parameters"] + 40 * (4 + 32)) / 1e6:.2f}'
     assert ' ms ' not in result.stdout and 'init_weights' not in result.stdout
+
+
+def test_latency_against_another(tiny_config, run_tool, tmp_path):
+    twelve = tmp_path / 'twelve.py'
+    twelve.write_text(f'_base_ = {str(tiny_config)!r}\nmodel = dict(roi_head=dict(num_stages=12))\n')
+    result = run_tool('analysis/flops.py', tiny_config, '--latency', '--against', twelve, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    (share,) = re.findall(rf'^It takes ([\d.]+) of the time of {twelve}: ', result.stdout, re.MULTILINE)
+    # 2 stages, and the same backbone.
+    assert 2 / 12 < float(share) < 0.8
+    result = run_tool('analysis/flops.py', tiny_config, '--against', twelve, cwd=tmp_path)
+    assert result.returncode == 2 and '--against needs --latency' in result.stdout
 
 
 def test_another_detector_is_one_sentence(run_tool, tmp_path):

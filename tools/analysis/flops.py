@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.analysis import (
     Complexity,
+    compare_latency,
     count_complexity,
     device_name,
     inference_size,
@@ -44,11 +45,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="pixels of the image before batch padding (default: what the test pipeline's Resize or Pad says)",
     )
     parser.add_argument('--latency', action='store_true', help='measure the time for one image on this machine too')
+    parser.add_argument('--against', metavar='CONFIG', help="the latency as a share of this one's, measured in turns")
     parser.add_argument('--json', action='store_true', help='print JSON')
     add_cfg_options(parser, 'model.rpn_head.num_proposals=300')
     args = parser.parse_args(argv)
     if args.shape and min(args.shape) < 1:
         parser.error('--shape must be at least 1 1')
+    if args.against and not args.latency:
+        parser.error('--against needs --latency')
     return args
 
 
@@ -92,19 +96,25 @@ def main(argv: list[str] | None = None) -> None:
         size = tuple(args.shape or inference_size(cfg))
         padded = padded_size(cfg, size)
         detector = build_detector(cfg)
+        other = build_detector(load_config(args.against, None, None)) if args.against else None
         complexity = count_complexity(detector, padded)
-    latency = None
+    latency = share = None
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if args.latency:
-        latency = measure_latency(detector.to('cuda' if torch.cuda.is_available() else 'cpu'), size)
+        latency = measure_latency(detector.to(device), size)
+    if other:
+        share = compare_latency(detector, other.to(device), size)
     if args.json:
         facts = complexity._asdict() | dict(parts=[part._asdict() for part in complexity.parts])
         facts |= dict(config=args.config, size=size, padded_size=padded)
-        facts |= dict(latency_seconds=latency, device=device_name())
+        facts |= dict(latency_seconds=latency, device=device_name(), against=args.against, latency_share=share)
         print(json.dumps(facts, indent=1))
         return
     print(write_table(complexity, size, padded))
     if latency is not None:
         print(f'{latency * 1e3:.1f} ms an image, the median on {device_name()}.')
+    if share is not None:
+        print(f'It takes {share:.3f} of the time of {args.against}: the median over pairs of runs, in turns.')
 
 
 if __name__ == '__main__':

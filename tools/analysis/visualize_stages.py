@@ -1,6 +1,6 @@
-"""Draw how the stages move the learned proposals: tools/analysis/visualize_stages.py CONFIG CHECKPOINT IMAGE…
+"""Draw how the stages move the proposals: tools/analysis/visualize_stages.py CONFIG CHECKPOINT IMAGE…
 
-One picture an image: the learned proposals, and where each stage has put them. The most confident keep their colour.
+One picture an image: the proposals, and where each stage has put them. The most confident keep their colour.
 """
 
 import argparse

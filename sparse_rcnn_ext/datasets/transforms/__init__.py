@@ -4,6 +4,7 @@ from .beta_mixup import BetaMixUp
 from .filter_boxes import FilterBoxes
 from .fit_and_warp import FitAndWarp
 from .gaussian_noise import GaussianNoise
+from .halved_mosaic import HalvedMosaic
 from .hsv_jitter import HSVJitter
 from .load_other_images import LoadOtherImages
 from .load_reduced_image import LoadReducedImage
@@ -17,6 +18,7 @@ __all__ = [
     'FitAndWarp',
     'GaussianNoise',
     'HSVJitter',
+    'HalvedMosaic',
     'LoadOtherImages',
     'LoadReducedImage',
     'MosaicAndWarp',

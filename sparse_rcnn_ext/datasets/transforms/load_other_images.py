@@ -18,7 +18,8 @@ _KEPT_KEYS = ('img', 'img_shape', 'gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_fl
 @TRANSFORMS.register_module()
 class LoadOtherImages(BaseTransform):
     """Draw images of the whole data set at random and put them into ``mix_results``, where mmdet's Mosaic and MixUp
-    and our BetaMixUp look for them.
+    and our HalvedMosaic, MosaicAndWarp and BetaMixUp look for them. In a ``RandomApply`` with one of these it loads
+    nothing for the samples that are not mixed.
 
     By default nothing is kept from sample to sample: a sample depends on nothing but the state of the random numbers.
 
@@ -31,8 +32,9 @@ class LoadOtherImages(BaseTransform):
 
     Args:
         number: How many images to draw, with replacement: 3 for a mosaic, 1 for a mixup.
-        transforms: What is done to each, from loading on. With ``cache``, what was done to the sample's own image
-            before must be the same.
+        transforms: What is done to each, from loading on: a recipe's whole pipeline but the packing may stand here,
+            also one that mixes images itself. With ``cache``, what was done to the sample's own image before must be
+            the same.
         cache: Images to keep, or 0. Their pixels take that many times height × width × 3 bytes in each worker.
     """
 
@@ -89,7 +91,7 @@ class LoadOtherImages(BaseTransform):
 
     def _load_one(self, pool: ImagePool) -> dict:
         for _ in range(_MAX_TRIES):
-            other = self.transforms(pool[np.random.randint(len(pool))])
+            other = self.transforms(pool[np.random.randint(len(pool))] | {POOL_KEY: pool})
             if other is not None:
                 return other
         raise RuntimeError(f'LoadOtherImages: its transforms rejected {_MAX_TRIES} images in a row')

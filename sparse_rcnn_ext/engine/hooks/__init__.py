@@ -9,6 +9,7 @@ from .exact_resume import ExactResumeHook
 from .fast_inference import FastInferenceHook
 from .finite_loss import FiniteLossHook
 from .garbage import GarbageHook
+from .last_epochs_pipeline import LastEpochsPipelineHook
 from .report import ReportHook
 from .resume_changes import ResumeChangesHook
 from .stop_signal import StopSignalHook
@@ -23,6 +24,7 @@ __all__ = [
     'FastInferenceHook',
     'FiniteLossHook',
     'GarbageHook',
+    'LastEpochsPipelineHook',
     'ReportHook',
     'ResumeChangesHook',
     'StopSignalHook',

@@ -1,5 +1,7 @@
 """Proposal features that know where their box is."""
 
+from collections.abc import Sequence
+
 from mmdet.models.layers import MLP
 from torch import Tensor
 
@@ -26,7 +28,7 @@ class PositionedRPNHead(EmbeddingRPNHead):
         super().__init__(num_proposals, proposal_feature_channel, proposal_boxes)
         self.position_encoding = MLP(4, proposal_feature_channel, proposal_feature_channel, num_layers=2)
 
-    def forward(self, image_whwh: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image_whwh: Tensor, pyramid: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
         """See :class:`EmbeddingRPNHead`."""
-        boxes, features = super().forward(image_whwh)
+        boxes, features = super().forward(image_whwh, pyramid)
         return boxes, features + self.position_encoding(self.init_proposal_bboxes.weight)

@@ -53,10 +53,13 @@ class NoObjectCrossEntropy(BaseModule):
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(..., K + 1) logits and (...) labels to one number."""
+        """(..., K + 1) logits and (...) labels to one number, 0 where there are none."""
         weights = logits.new_ones(logits.shape[-1])
         weights[-1] = self.no_object_weight
-        return self.loss_weight * cross_entropy(logits.flatten(0, -2), labels.flatten(), weights)
+        labels = labels.flatten()
+        total = cross_entropy(logits.flatten(0, -2), labels, weights, reduction='sum')
+        # A batch without boxes has no noised ones either.
+        return self.loss_weight * total / weights[labels].sum().clamp(min=torch.finfo(logits.dtype).tiny)
 
 
 @MODELS.register_module()

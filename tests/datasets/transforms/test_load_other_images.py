@@ -67,6 +67,40 @@ def test_says_what_data_set_it_needs():
         LoadOtherImages(3, [])(plain(0))
 
 
+def test_others_may_be_mixed_themselves():
+    """The transforms of each other image have the pool too, so a whole recipe may stand there."""
+    np.random.seed(0)
+    mixed = [
+        dict(type='sparse_rcnn_ext.LoadOtherImages', number=1, transforms=[]),
+        dict(type='sparse_rcnn_ext.BetaMixUp', pad_val=0),
+    ]
+    counts = Counter()
+    for _ in range(40):
+        (other,) = draw(1, Pool(range(5)), [dict(type='RandomApply', transforms=mixed, prob=0.5)])['mix_results']
+        counts[len(other['gt_bboxes_labels'])] += 1
+    assert set(counts) == {1, 2} and 10 < counts[1] < 30
+
+
+def test_loads_nothing_where_nothing_is_mixed():
+    """Under mmcv's RandomApply: the others are read for as many samples as are mixed."""
+    read = []
+
+    class Watched(Pool):
+        def __getitem__(self, index: int) -> dict:
+            read.append(index)
+            return super().__getitem__(index)
+
+    np.random.seed(0)
+    transforms = [
+        dict(type='sparse_rcnn_ext.LoadOtherImages', number=3, transforms=[]),
+        dict(type='sparse_rcnn_ext.HalvedMosaic'),
+    ]
+    pipeline = Compose([dict(type='RandomApply', transforms=transforms, prob=0.5)])
+    boxes = [len(pipeline(plain(0) | {POOL_KEY: Watched(range(5))})['gt_bboxes_labels']) for _ in range(60)]
+    assert set(boxes) == {1, 4} and 20 < boxes.count(4) < 40
+    assert len(read) == 3 * boxes.count(4)
+
+
 def mosaic(side: int, pool: Pool, first: dict | None = None) -> dict:
     still = dict(max_rotate_degree=0.0, max_shear_degree=0.0, max_translate_ratio=0.0, max_perspective=0.0)
     pipeline = Compose(

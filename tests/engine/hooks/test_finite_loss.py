@@ -1,5 +1,6 @@
 """NaN and infinity end a training before they reach its weights; mmengine alone goes on and saves them."""
 
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader, Dataset
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.non_finite import describe_losses
 from tests.engine.hooks import spoilt_training
 from tests.engine.hooks.spoilt_training import INF, ITERATIONS, NAN, Spoilt, make_runner, weights
 from tests.fork_server import LIMIT
@@ -195,6 +197,10 @@ class Photos(Dataset):
         sample = make_sample((64, 90), 3, index)
         sample.set_metainfo(dict(img_path=f'photos/{index}.jpg'))
         return dict(inputs=torch.full((3, 64, 90), 30 * index, dtype=torch.uint8), data_samples=sample)
+
+
+def test_names_the_stage_of_noised_boxes():
+    assert describe_losses({'dn_s2.loss_cls': math.nan}) == 'dn_s2.loss_cls is nan (stage 2; the first is 0)'
 
 
 def test_names_the_stage_of_a_sparse_rcnn(tmp_path):

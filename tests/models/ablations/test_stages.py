@@ -18,7 +18,7 @@ def test_feature_reuse(row, reuses):
     stages = run_stages(model)
     assert len(stages) == STAGES
     assert torch.equal(stages[0][0][1], learned)
-    for (_, (_, last_boxes, _)), ((_, feats, boxes), _) in pairwise(stages):
+    for (_, (_, last_boxes, _)), ((_, feats, boxes, _), _) in pairwise(stages):
         assert torch.equal(boxes, last_boxes)
         assert torch.equal(feats, learned) != reuses
     stages[-1][1][0].sum().backward()
@@ -46,7 +46,7 @@ def test_shaken_object_features_reach_the_next_stage_by_reuse_alone(row, reuses)
 
 def test_one_stage():
     model = build_row('roi-fc_one-stage')
-    (((_, feats, boxes), _),) = run_stages(model)
+    (((_, feats, boxes, _), _),) = run_stages(model)
     for found, expected in zip((boxes, feats), model.rpn_head(WHWH)):
         assert torch.equal(found, expected)
 
