@@ -31,7 +31,15 @@ STACK = (
     'test_portable_ops.py',
 )
 # But for these, which take long and depend on torch, Python and the system alone.
-ONCE = ('engine/hooks/test_cpu_memory.py', 'engine/test_compilation.py', 'engine/test_fast_inference.py')
+ONCE = (
+    'datasets/check/test_picture.py',
+    'engine/hooks/test_cpu_memory.py',
+    'engine/test_compilation.py',
+    'engine/test_fast_inference.py',
+    'engine/test_lost_worker.py',
+    'engine/test_verified_download.py',
+    'models/upgrades/test_precision.py',
+)
 # From glibc's malloc.h, with the values that its processes start with.
 DEFAULTS_OF_MALLOC = {'M_TRIM_THRESHOLD': (-1, 128 * 1024), 'M_MMAP_MAX': (-4, 65536)}
 ENOUGH = 7 * 2**27

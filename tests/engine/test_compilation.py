@@ -8,6 +8,7 @@ from mmengine.config import Config
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._inductor import cpp_builder, exc
 
+from sparse_rcnn_ext.engine import compilation
 from sparse_rcnn_ext.engine.compilation import (
     compile_for_training,
     compiled,
@@ -15,7 +16,8 @@ from sparse_rcnn_ext.engine.compilation import (
     undo_compile_for_training,
 )
 from sparse_rcnn_ext.engine.errors import UserError
-from tests.models.small_model import build_model, make_images, make_sample
+from tests.configs.ablation_rows import build_upgrade
+from tests.models.small_model import STAGES, build_model, make_images, make_sample
 
 SHALLOW = {'model.backbone.depth': 18, 'model.neck.in_channels': [4, 8, 16, 32], 'model.roi_head.num_stages': 3}
 SIZES = [(64, 64), (64, 96), (96, 128), (128, 96), (160, 192), (192, 160), (96, 96), (64, 64)]
@@ -87,6 +89,15 @@ def test_names_stay_and_undo_undoes():
     undo_compile_for_training(model)
     assert 'extract_feat' not in vars(model)
     assert all('forward' not in vars(module) for module in model.modules())
+
+
+def test_a_stage_that_runs_again_is_compiled_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(compilation, 'compiled', lambda method, device, options: seen.append(method) or method)
+    model = build_upgrade('recursive')
+    compile_for_training(model)
+    owners = [model, model.roi_head.roi_features, *model.roi_head.bbox_head.children()]
+    assert [method.__self__ for method in seen] == owners and len(seen) == 4 < 2 + STAGES
 
 
 def test_validation_compiles_nothing():

@@ -89,6 +89,13 @@ def test_a_file_of_anything(own):
     assert len(fit.phrases) == fit.total + 3
 
 
+def test_what_training_alone_has_need_not_fit(own):
+    """A model that learned from noised boxes is tested by the plain config, and goes on from a plain one."""
+    noised = own | {'denoising.content.weight': torch.zeros(1, CHANNELS)}
+    for model, file in ((own, noised), (noised, own)):
+        assert compare_states(model, file) == compare_states(own, own)
+
+
 def test_official_names(own):
     official = {'init_proposal_boxes.weight': torch.zeros(2, 4)}
     for checkpoint in (official, dict(model=official, iteration=1)):
