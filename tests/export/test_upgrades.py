@@ -95,9 +95,9 @@ def test_half_precision_keeps_boxes_and_scores_near(build, name):
     boxes, scores, _ = graph(images, torch.tensor(sizes))
     assert boxes.dtype == scores.dtype == torch.float32
     assert {value.dtype for value in graph.detector.roi_head.bbox_head.parameters()} == {torch.float16}
-    # The mean: how far the single proposal goes that changes its place hangs on the processor. Positions have a test of
-    # their own, see tests/models/upgrades/test_recursive_stages.py.
-    assert (scores - predict(detector, images, sizes)[1]).abs().mean() < 0.01
+    # The mean (at most 0.0035 in 18 models): how far a single proposal goes that changes its place hangs on the
+    # processor. Positions have a test of their own, see tests/models/upgrades/test_recursive_stages.py.
+    assert (scores - predict(detector, images, sizes)[1]).abs().mean() < 0.005
 
 
 @pytest.fixture(scope='module')

@@ -123,6 +123,12 @@ def test_the_same_name_in_two_folders(data):
         (data.root / f'{split}.json').write_text(json.dumps(getattr(data, split)))
         data.config[f'{split}_dataloader'].dataset.data_prefix.img = split
     assert levels(check_datasets(data.config, ('train', 'val'), threads=1)) == {'image name in train too': ('note', 2)}
+    name = data.val['images'][0]['file_name']
+    (data.root / 'val' / name).write_bytes((data.root / 'train' / name).read_bytes())
+    assert levels(check_datasets(data.config, ('train', 'val'), threads=1)) == {
+        'image in train too': ('warning', 1),
+        'image name in train too': ('note', 1),  # not also of the one that is the same
+    }
 
 
 def test_without_classes_in_the_config(data):
