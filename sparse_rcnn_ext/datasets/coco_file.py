@@ -15,7 +15,8 @@ class CocoFile(COCO):
     """mmdet's COCO, read with checks, and asked for categories in the order in which they are named.
 
     Where an annotation says nothing, or null, on ``iscrowd`` or ``area``, which pycocotools looks up without a default,
-    it is no crowd and as large as its box.
+    it is no crowd and as large as its box. What is marked ``ignore``, as difficult objects are, is a crowd: neither to
+    find nor wrong to find. Without this mmdet would not train on it, and pycocotools count it as missed.
 
     Args:
         path: The file, as mmengine's file backends know it.
@@ -30,6 +31,8 @@ class CocoFile(COCO):
         self.path = path
         self.dataset = load_coco(path, backend_args)
         for annotation in self.dataset['annotations']:
+            if annotation.pop('ignore', False):
+                annotation['iscrowd'] = 1
             if annotation.get('iscrowd') is None:
                 annotation['iscrowd'] = 0
             if annotation.get('area') is None:
@@ -37,6 +40,15 @@ class CocoFile(COCO):
         self.createIndex()
         # mmdet's names of the index that was made just now.
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+    def number_annotations(self) -> None:
+        """Number the annotations from 1, in their order, for an evaluation by pycocotools.
+
+        There a detection that matches the annotation 0, where many tools begin to count, matches none.
+        """
+        for number, annotation in enumerate(self.dataset['annotations'], start=1):
+            annotation['id'] = number
+        self.anns = {annotation['id']: annotation for annotation in self.dataset['annotations']}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -53,7 +53,8 @@ class Judgement:
 
     @staticmethod
     def _known(values: np.ndarray) -> np.ndarray:
-        return np.where(values > -1, values, np.nan)
+        # 1 of 1 is 1 - 2^-52 to COCO, and would come after 1 of 1 of another class.
+        return np.where(values > -1, values.round(12), np.nan)
 
 
 def judge(truth: COCO, found: Sequence[dict], classes: Sequence[str]) -> Judgement:

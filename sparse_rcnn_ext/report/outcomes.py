@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import hotcoco
 import numpy as np
 import torch
-from faster_coco_eval import COCO
-from faster_coco_eval.extra import PreviewResults
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -87,30 +86,18 @@ def confusion_matrix(outcomes: Sequence[ImageOutcome], num_classes: int) -> np.n
         (K + 1, K + 1) counts. The last column: objects that were missed. The last row: detections of nothing, or of an
         object that a surer one took.
     """
-    true_boxes, found_boxes = [], []
-    for image, (truth, detections, _, _) in enumerate(outcomes):
-        objects = truth[~truth.crowds]
-        detections = detections[~_only_in_crowd(truth, detections)]
-        true_boxes += _records(image, objects)
-        found_boxes += _records(image, detections)
-    matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=int)
-    if not true_boxes or not found_boxes:
-        matrix[:-1, -1] = np.bincount([box['category_id'] for box in true_boxes], minlength=num_classes)
-        matrix[-1, :-1] = np.bincount([box['category_id'] for box in found_boxes], minlength=num_classes)
-        return matrix
-    listed = dict(
-        images=[dict(id=image) for image in range(len(outcomes))],
-        categories=[dict(id=label) for label in range(num_classes)],
+    objects = [outcome.truth[~outcome.truth.crowds] for outcome in outcomes]
+    detections = [outcome.detections[~_only_in_crowd(outcome.truth, outcome.detections)] for outcome in outcomes]
+    truth = hotcoco.COCO.from_arrays(
+        [dict(id=image) for image in range(len(outcomes))],
+        [dict(id=label, name=str(label)) for label in range(num_classes)],
+        *(column.numpy() for column in _columns(objects)),
     )
-    truth, found = (
-        COCO(dict(**listed, annotations=[dict(box, id=number) for number, box in enumerate(boxes, start=1)]))
-        for boxes in (true_boxes, found_boxes)
-    )
-    # (K, K + 2): classes, then detections without an object and objects without a detection, by class.
-    counts = PreviewResults(truth, found, iou_tresh=MIN_IOU, useCats=False).compute_confusion_matrix().astype(int)
-    matrix[:-1, :-1] = counts[:, :-2]
-    matrix[-1, :-1], matrix[:-1, -1] = counts[:, -2], counts[:, -1]
-    return matrix
+    images, labels, boxes = _columns(detections)
+    scores = torch.cat([torch.zeros(0), *(instances.scores for instances in detections)])
+    found = truth.load_res(torch.column_stack([images, boxes, scores, labels]).double().numpy())
+    evaluation = hotcoco.COCOeval(truth, found, 'bbox')
+    return evaluation.confusion_matrix(MIN_IOU, max_det=max(1, len(scores)))['matrix'].astype(int)
 
 
 def _only_in_crowd(truth: InstanceData, detections: InstanceData) -> Tensor:
@@ -121,12 +108,10 @@ def _only_in_crowd(truth: InstanceData, detections: InstanceData) -> Tensor:
     return (shares >= MIN_IOU).any(dim=1) & ~(overlaps >= MIN_IOU).any(dim=1)
 
 
-def _records(image: int, instances: InstanceData) -> list[dict]:
-    scores = instances.get('scores', torch.ones(len(instances)))
-    records = []
-    for (left, top, right, bottom), label, score in zip(
-        instances.bboxes.tolist(), instances.labels.tolist(), scores.tolist(), strict=True
-    ):
-        box = [left, top, right - left, bottom - top]
-        records.append(dict(image_id=image, category_id=label, bbox=box, area=box[2] * box[3], iscrowd=0, score=score))
-    return records
+def _columns(images: Sequence[InstanceData]) -> tuple[Tensor, Tensor, Tensor]:
+    """All instances: places of their images (N,), labels (N,), and boxes (N, 4) of left, top, width, height."""
+    counts = torch.tensor([len(instances) for instances in images], dtype=torch.long)
+    labels = torch.cat([torch.zeros(0, dtype=torch.long), *(instances.labels for instances in images)])
+    boxes = torch.cat([torch.zeros(0, 4), *(instances.bboxes for instances in images)]).double()
+    boxes[:, 2:] -= boxes[:, :2]
+    return torch.arange(len(images)).repeat_interleave(counts), labels, boxes

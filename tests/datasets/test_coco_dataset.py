@@ -115,9 +115,12 @@ def crowded() -> dict:
     return content
 
 
+@pytest.mark.parametrize('mark', ['iscrowd', 'ignore'])
 @pytest.mark.parametrize('use_crowd', [False, True])
-def test_crowds(build, use_crowd):
-    instances = build(crowded(), use_crowd=use_crowd).get_data_info(0)['instances']
+def test_crowds(build, use_crowd, mark):
+    content = crowded()
+    content['annotations'][-1] |= {'iscrowd': 0, mark: 1}
+    instances = build(content, use_crowd=use_crowd).get_data_info(0)['instances']
     assert [one['bbox_label'] for one in instances] == [0, 1, 1]
     assert [one['ignore_flag'] for one in instances] == [0, 0, 0 if use_crowd else 1]
 
@@ -134,7 +137,6 @@ def test_same_as_mmdet_where_orders_agree(build):
         (1, 1, 2, 2),
     )
     content['annotations'] += [box(number, 1, 3, bbox) for number, bbox in enumerate(boxes, start=60)]
-    content['annotations'].append(box(70, 1, 3, (1, 1, 9, 9), ignore=1))
     content['images'].append(image(8))
     settings = dict(metainfo=dict(classes=('cat', 'dog')))
     for more in (

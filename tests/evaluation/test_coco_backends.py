@@ -45,7 +45,7 @@ def log(caplog):
 
 @pytest.fixture
 def calls(monkeypatch) -> list:
-    """The evaluations that faster-coco-eval made, as the arguments of its call."""
+    """The evaluations that hotcoco made, as the arguments of its call."""
     calls = []
     evaluate_boxes = coco_metric.evaluate_boxes
     monkeypatch.setattr(coco_metric, 'evaluate_boxes', lambda *args: calls.append(args) or evaluate_boxes(*args))
@@ -169,7 +169,7 @@ def test_which_backend_computes(tmp_path, calls):
 
 
 def test_boxes_that_are_not_finite(tmp_path, calls, log):
-    """pycocotools takes them for found, faster-coco-eval does not."""
+    """pycocotools takes them for found, hotcoco does not."""
     truth, results = random_case(7)
     path = write_json(tmp_path / 'truth.json', truth)
     for _, found in results:
@@ -205,6 +205,47 @@ def test_thresholds_of_a_config(tmp_path):
     )
 
 
+@pytest.mark.parametrize('metric', [['bbox'], ['bbox', 'segm']])
+@pytest.mark.parametrize('backend', coco_metric.BACKENDS)
+def test_annotations_from_0(tmp_path, backend, metric):
+    """Many tools count from 0: to pycocotools a detection that matches the annotation 0 matches none."""
+    truth = random_truth(default_rng(12), [1, 2, 3], IDS)
+    results = [(dict(img_id=image['id']), dict(img_id=image['id'], masks=[])) for image in truth['images']]
+    found = [[] for _ in results]
+    del truth['annotations'][6:]
+    for number, annotation in enumerate(truth['annotations']):
+        left, top, *_ = box = [10 * number, 20, 10 * number + 40, 70]
+        annotation.update(id=number, iscrowd=0, bbox=[left, top, 40, 50], area=2000, segmentation=mask_of(box, 'text'))
+        image = annotation['image_id'] - 1
+        found[image].append((*box, IDS.index(annotation['category_id'])))
+        results[image][1]['masks'].append(mask_of(box, 'bytes'))
+    for (_, result), rows in zip(results, found):
+        table = np.array(rows, float).reshape(-1, 5)
+        result.update(bboxes=table[:, :4], labels=table[:, 4].astype(int), scores=np.ones(len(table)))
+    path = write_json(tmp_path / 'truth.json', truth)
+    settings = dict(metric=metric, classwise=True, proposal_nums=(1, 10, 100))
+    numbers = compute(CocoMetric(path, backend=backend, **settings), truth, results)
+    assert {numbers[f'{kind}_mAP'] for kind in metric} == {1.0}
+    assert {value for name, value in numbers.items() if name.endswith('_precision') and value >= 0} == {1.0}
+    assert compute(MMDetCocoMetric(path, **settings), truth, results)['bbox_mAP'] < 0.9
+
+
+@pytest.mark.parametrize('backend', coco_metric.BACKENDS)
+def test_objects_marked_ignore(tmp_path, backend):
+    """They count neither way, as crowds do; mmdet's metric counts them as missed."""
+    truth, results = random_case(13)
+    assert sum(annotation['iscrowd'] for annotation in truth['annotations']) > 2
+    path = write_json(tmp_path / 'crowds.json', truth)
+    for annotation in truth['annotations']:
+        annotation['ignore'] = annotation.pop('iscrowd')
+    ignored = write_json(tmp_path / 'ignored.json', truth)
+    expected = compute(MMDetCocoMetric(path), truth, results)
+    assert equal(compute(CocoMetric(ignored, backend=backend), truth, results), expected)
+    mistaken = {'annotations': [annotation | dict(iscrowd=0) for annotation in truth['annotations']]}
+    mistaken = write_json(tmp_path / 'mistaken.json', truth | mistaken)
+    assert not equal(compute(MMDetCocoMetric(mistaken), truth, results), expected)
+
+
 @pytest.mark.parametrize('backend', coco_metric.BACKENDS)
 def test_image_that_the_file_lacks(tmp_path, backend):
     truth, results = random_case(10)
@@ -221,7 +262,7 @@ def test_image_that_the_file_lacks(tmp_path, backend):
     [
         (
             dict(backend='pycoco'),
-            r"^backend of the CocoMetric is 'pycoco': set it to one of 'faster_coco_eval', 'pycocotools'$",
+            r"^backend of the CocoMetric is 'pycoco': set it to one of 'hotcoco', 'pycocotools'$",
         ),
         (dict(metric=['bbox', 'proposal_fast']), r"^metric 'proposal_fast' of mmdet fails .*: set it to 'proposal'$"),
         (dict(use_mp_eval=True), r"^use_mp_eval .*: leave it out or set backend='pycocotools'$"),

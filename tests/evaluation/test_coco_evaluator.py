@@ -156,7 +156,7 @@ def test_a_missing_class_costs_its_share(repo_dir, ann_file, annotations):
 
 
 @pytest.mark.parametrize(
-    ('backend', 'module', 'error'), [('faster_coco_eval', box_evaluation, 1e-15), ('pycocotools', coco_metric, 0)]
+    ('backend', 'module', 'error'), [('hotcoco', box_evaluation, 1e-12), ('pycocotools', coco_metric, 0)]
 )
 def test_random_detections_score_what_pycocotools_gives(
     repo_dir, ann_file, annotations, monkeypatch, backend, module, error

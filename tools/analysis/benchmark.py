@@ -8,7 +8,7 @@ roi         RoI features of all stages, forward and backward
 inference   from an image in memory to its detections, whole and by parts
 matching    costs and assignment alone, as proposals and boxes grow
 memory      peak memory of a training step
-evaluation  COCO evaluation: faster-coco-eval and pycocotools
+evaluation  COCO evaluation: hotcoco and pycocotools
 growth      time and memory of a training step against image side, proposals, stages and boxes; a chart each
 all         the fixed list with the targets, and growth; only --device, --rounds, --threads and --out count here
 

@@ -1,4 +1,4 @@
-"""COCO evaluation of the same detections by pycocotools and by faster-coco-eval, both through our CocoMetric."""
+"""COCO evaluation of the same detections by pycocotools and by hotcoco, both through our CocoMetric."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from .settings import Setting
 from .timing import alternate, timed
 
 WHOLE = 'COCO evaluation'
-OURS, THEIRS = 'faster_coco_eval', 'pycocotools'
+OURS, THEIRS = 'hotcoco', 'pycocotools'
 # All twelve of COCO. mmdet takes the last six by place, whatever the proposal_nums.
 ITEMS = ['mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
 ITEMS += ['AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000']

@@ -54,6 +54,8 @@ class Annotations:
     crowd: np.ndarray
     ignore: np.ndarray
     """(M,) whether the entry is marked ``iscrowd``, or ``ignore``."""
+    numbered_0: np.ndarray
+    """(M,) whether the entry has the id 0."""
     no_area: np.ndarray
     no_crowd: np.ndarray
     """(M,) whether the entry says nothing on ``area``, or ``iscrowd``; not all code has a default for that."""
@@ -105,6 +107,7 @@ def read_annotations(path: str, backend_args: dict | None) -> Annotations:
         broken=np.array([box.broken for box in boxes], dtype=bool),
         crowd=np.array([box.crowd for box in boxes], dtype=bool),
         ignore=np.array([box.ignore for box in boxes], dtype=bool),
+        numbered_0=np.array([box.id == 0 for box in boxes], dtype=bool),
         no_area=np.array([box.no_area for box in boxes], dtype=bool),
         no_crowd=np.array([box.no_crowd for box in boxes], dtype=bool),
     )

@@ -38,7 +38,7 @@ _DROPPED = {
     BoxFate.IGNORED: (Level.NOTE, 'marked "ignore", which training skips', 'remove the mark to learn from them'),
     BoxFate.CROWD: (
         Level.NOTE,
-        'around crowds, which training skips',
+        'around crowds or marked "ignore", which training skips',
         'set use_crowd=True in the data set to learn from them',
     ),
 }

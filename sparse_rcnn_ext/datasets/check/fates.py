@@ -63,14 +63,15 @@ def box_fates(source: Source, annotations: Annotations) -> np.ndarray:
         # mmdet's CocoDataset has no default for the area.
         BoxFate.BROKEN: annotations.broken | (annotations.no_area & (not source.by_name)),
         BoxFate.NO_IMAGE: annotations.image < 0,
-        BoxFate.IGNORED: annotations.ignore,
+        # Ours takes them for crowds.
+        BoxFate.IGNORED: annotations.ignore & (not source.by_name),
         BoxFate.UNKNOWN: ~known,
         BoxFate.OTHER_CLASS: labels < 0,
         BoxFate.NOT_FINITE: ~np.isfinite(annotations.xywh).all(axis=1),
         BoxFate.NO_AREA: (width <= 0) | (height <= 0) | (annotations.area <= 0),
         BoxFate.OUTSIDE: (shared_width <= 0) | (shared_height <= 0),
         BoxFate.TINY: (width < 1) | (height < 1),
-        BoxFate.CROWD: annotations.crowd & (not source.use_crowd),
+        BoxFate.CROWD: (annotations.crowd | annotations.ignore) & (not source.use_crowd),
     }
     return _first_true(rules, BoxFate.KEPT)
 

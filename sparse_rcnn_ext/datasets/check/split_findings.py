@@ -89,6 +89,14 @@ def _find_in_coco_metric(evaluator: dict, setting: str, facts: Facts) -> Iterato
         if lacking:
             what, fix = 'without iscrowd or area, at which the evaluation stops', f'add both, or {ours}'
             yield finding('no iscrowd or area', Level.ERROR, source.ann_file, lacking, Noun.BOX, what, fix)
+        ignored = int(annotations.ignore.sum())
+        if ignored:
+            what, fix = 'marked "ignore", which the evaluation counts as missed', f'mark them as iscrowd, or {ours}'
+            yield finding('"ignore" in evaluation', Level.ERROR, source.ann_file, ignored, Noun.BOX, what, fix)
+        if annotations.numbered_0.any():
+            what = 'with the id 0: the evaluation takes a detection that matches it for a mistake'
+            fix = f'number the annotations from 1, or {ours}'
+            yield finding('box with the id 0', Level.ERROR, source.ann_file, 1, Noun.BOX, what, fix)
         by_order = class_labels(replace(source, by_name=False), annotations)
         swapped = int((by_order != class_labels(replace(source, by_name=True), annotations)).sum())
         if swapped:

@@ -93,7 +93,7 @@ def test_other_numbers_are_refused():
     assert len(numbers) == 12
     check_same_numbers(numbers, dict(numbers))
     check_same_numbers(numbers, numbers | {'bbox_AR_s@1000': 0.501})
-    with pytest.raises(UserError, match=r'AR_s@1000 is 0.5 by faster_coco_eval and 0.502 by pycocotools'):
+    with pytest.raises(UserError, match=r'AR_s@1000 is 0.5 by hotcoco and 0.502 by pycocotools'):
         check_same_numbers(numbers, numbers | {'bbox_AR_s@1000': 0.502})
     with pytest.raises(UserError, match='the evaluation lacks mAP_75'):
         check_same_numbers(numbers, {name: value for name, value in numbers.items() if name != 'bbox_mAP_75'})
@@ -107,4 +107,4 @@ def test_every_backend_is_asked(tiny, monkeypatch):
         evaluation, '_numbers', lambda metric, results: asked.append(metric.backend) or original(metric, results)
     )
     measure_evaluation(tiny, images=2)
-    assert asked == ['faster_coco_eval', 'pycocotools'] * 3
+    assert asked == ['hotcoco', 'pycocotools'] * 3

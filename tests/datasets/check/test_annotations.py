@@ -35,7 +35,7 @@ def test_a_good_file(read):
     assert found.xywh.tolist() == [[1, 2, 3, 4]] * 2
     assert found.area.tolist() == [12, 12]
     assert found.crowd.tolist() == [False, True]
-    assert not (found.broken | found.ignore | found.no_area | found.no_crowd).any()
+    assert not (found.broken | found.ignore | found.numbered_0 | found.no_area | found.no_crowd).any()
     assert (
         found.broken_categories
         == found.broken_images

@@ -50,12 +50,11 @@ WARNINGS = {
     'other file in the evaluator': (lambda data: data.config.val_evaluator.update(ann_file='other.json'), 1),
 }
 NOTES = {
-    'marked "ignore"': (add_boxes(dict(ignore=1)), 1),
     'other category': (
         lambda data: (data.train['categories'].append(dict(id=7, name='cow')), data.add_box(category_id=7)),
         1,
     ),
-    'crowd': (add_boxes(dict(iscrowd=1)), 1),
+    'crowd': (add_boxes(dict(iscrowd=1), dict(ignore=1)), 2),
     'over the border': (add_boxes(dict(bbox=[-1.5, 5, 9, 9]), dict(bbox=[-0.9, 5, 9, 9])), 1),
 }
 ERRORS = {

@@ -44,6 +44,20 @@ def test_without_iscrowd_and_area(data):
     }
 
 
+def test_ignored_boxes_and_the_id_0(data):
+    """Our data set and metric know both; mmdet's do not."""
+    for entry in data.val['annotations'][1:3]:
+        entry['ignore'] = 1
+    data.val['annotations'][0]['id'] = 0
+    ours = {'crowd': ('note', 2)}
+    assert levels(check(data)) == ours
+    data.config.val_evaluator.type = 'CocoMetric'
+    mistaken = {'"ignore" in evaluation': ('error', 2), 'box with the id 0': ('error', 1)}
+    assert levels(check_datasets(data.config, ('val',), threads=1)) == ours | mistaken
+    data.config.val_dataloader.dataset.type = 'CocoDataset'
+    assert levels(check_datasets(data.config, ('val',), threads=1)) == {'marked "ignore"': ('note', 2)} | mistaken
+
+
 @pytest.mark.parametrize('classes', [('dog', 'cat'), ('bird', 'dog')])
 def test_labels_by_order_in_the_file(data, classes):
     """Where mmdet's own parts would take one class for another."""
