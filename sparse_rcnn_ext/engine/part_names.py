@@ -62,7 +62,8 @@ def names_for(scope: str, section: str) -> tuple[str, ...]:
     for root in section_registries(section):
         _look_up(root, 'no such part', scope)  # imports what there is
         names.update(dict.fromkeys(root.module_dict))
-        for own, child in root.children.items():
+        # Those of the scope first: else whichever package was imported first would be meant.
+        for own, child in sorted(root.children.items(), key=lambda item: (item[0] != scope, item[0])):
             child.import_from_location()
             names.update(dict.fromkeys(one if own == scope else f'{own}.{one}' for one in child.module_dict))
     return tuple(names)
