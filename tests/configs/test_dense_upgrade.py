@@ -113,7 +113,7 @@ def read(name: str, request: pytest.FixtureRequest) -> Config:
     dataset.update(data_root=f'{root}/', indices=24)
     if name == BCCD:
         out = request.getfixturevalue('tmp_path')
-        write_splits(convert_voc(root, ['train'], list(cfg.classes), False), out, root, 'JPEGImages')
+        write_splits(convert_voc(root, ['train'], list(cfg.classes))[0], out, root, 'JPEGImages')
         dataset.ann_file = f'{out}/train.json'
     return cfg
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Pascal VOC to COCO's JSON: tools/dataset/convert_voc.py ROOT OUT writes OUT/SPLIT.json.
 
-ROOT holds Annotations/*.xml, JPEGImages/ and, for the splits, ImageSets/Main/*.txt. The images stay where they are.
+ROOT holds Annotations/*.xml, JPEGImages/ and, for the splits, ImageSets/Main/*.txt; or XML files beside their images;
+or a folder of either kind for each split. The images stay where they are.
 """
 
 import argparse
@@ -23,7 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--split',
         nargs='+',
         metavar='NAME',
-        help='lists of ImageSets/Main/ (default: those of train, val, trainval, test that exist; without any: all)',
+        help='lists of ImageSets/Main/, or folders (default: train, val, trainval, test, as far as there; else all)',
     )
     parser.add_argument(
         '--classes',
@@ -32,9 +33,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='classes to keep, in the order of their ids (default: all in Annotations/, sorted)',
     )
     parser.add_argument(
-        '--zero-based',
-        action='store_true',
-        help='coordinates are edges counted from 0, as some tools write them (default: VOC counts pixels from 1)',
+        '--first-pixel',
+        type=int,
+        choices=(0, 1),
+        help='where coordinates count from: 0, as with nearly all tools, or 1, as in VOC itself (default: 1 for files '
+        'whose source is VOC or supervision, and 0 for all others)',
     )
     return parser.parse_args(argv)
 
@@ -42,8 +45,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        converted = convert_voc(args.root, args.split, args.classes, args.zero_based)
-        print(write_splits(converted, args.out, args.root, 'JPEGImages'))
+        converted, image_prefix = convert_voc(args.root, args.split, args.classes, args.first_pixel)
+        print(write_splits(converted, args.out, args.root, image_prefix))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""YOLO to COCO's JSON: tools/dataset/convert_yolo.py DATA.yaml OUT writes OUT/SPLIT.json.
+"""YOLO to COCO's JSON: tools/dataset/convert_yolo.py DATA OUT writes OUT/SPLIT.json.
 
-DATA.yaml is that of Ultralytics: names, and path, train, val, test. The images stay where they are.
+DATA is the data.yaml of Ultralytics with names, and path, train, val, test; or the obj.data of darknet; or a folder
+with one of these or with a classes.txt. The images stay where they are.
 """
 
 import argparse
@@ -17,10 +18,17 @@ from sparse_rcnn_ext.engine.errors import exit_on_user_error
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('data', type=Path, metavar='DATA.yaml', help="the data set's description")
+    parser.add_argument('data', type=Path, metavar='DATA', help="the data set's description or folder")
     parser.add_argument('out', type=Path, metavar='OUT', help='folder for the JSONs, made if absent')
     parser.add_argument(
-        '--split', nargs='+', choices=('train', 'val', 'test'), help='splits to convert (default: all that it names)'
+        '--split', nargs='+', choices=('train', 'val', 'test'), help='splits to convert (default: all that it has)'
+    )
+    parser.add_argument(
+        '--ids-from',
+        type=int,
+        default=0,
+        metavar='N',
+        help="the number that stands for the first of the names (default: 0; 1 where COCO's ids were written)",
     )
     return parser.parse_args(argv)
 
@@ -28,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        converted, root = convert_yolo(args.data, args.split)
+        converted, root = convert_yolo(args.data, args.split, args.ids_from)
         print(write_splits(converted, args.out, root, ''))
 
 

@@ -22,3 +22,9 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
     return (height, width) if turned else (width, height)
+
+
+def stored_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels before the turn."""
+    with Image.open(path) as image:
+        return image.size

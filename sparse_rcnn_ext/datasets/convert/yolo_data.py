@@ -1,4 +1,4 @@
-"""The data.yaml of a YOLO data set: where its images are and what its classes are called."""
+"""What a YOLO data set consists of: its classes, and where the images of each split are."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,16 +7,22 @@ import yaml
 
 from sparse_rcnn_ext.engine.errors import UserError
 
+from .image_files import SUFFIXES
+
 SPLITS = ('train', 'val', 'test')
+WITHOUT_SPLITS = 'all'
+_YAML = ('data.yaml', 'data.yml', 'dataset.yaml', 'dataset.yml')
+_NAMES = ('classes.txt', 'obj.names')
+_SPLIT_FOLDERS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test': ('test',)}
 
 
-@dataclass(frozen=True)
+@dataclass
 class YoloData:
-    """A data.yaml, read.
+    """A YOLO data set.
 
     Attributes:
-        root: The folder that its relative paths start from.
-        names: Class name by the index that label files use, in the order of the indices.
+        root: What all paths start from.
+        names: Of the classes, by the number in the label files.
         splits: Of each split, the folders of images and the .txt lists of images.
         with_keypoints: Whether keypoints follow the box in a line of a label file.
     """
@@ -24,17 +30,27 @@ class YoloData:
     root: Path
     names: dict[int, str]
     splits: dict[str, list[Path]]
-    with_keypoints: bool
+    with_keypoints: bool = False
 
 
 def read_yolo_data(path: Path) -> YoloData:
-    """Read a data.yaml as Ultralytics does.
+    """Read a data.yaml as Ultralytics does, an obj.data as darknet does, or a folder with either or with a classes.txt.
+
+    Where nothing says where the images of a split are, they are in images/SPLIT, SPLIT/images or SPLIT; without any of
+    these all are in images or the folder itself, and the split is ``all``.
 
     Raises:
         UserError: If it is no such file, lacks a key, or names a path that does not exist.
     """
+    if path.is_dir():
+        described = next((path / name for name in (*_YAML, 'obj.data') if (path / name).is_file()), None)
+        return read_yolo_data(described) if described else YoloData(path, _names_below(path), _find_splits(path))
     if not path.is_file():
-        raise UserError(f'no file {path}: give the data.yaml of a YOLO data set')
+        raise UserError(f'no file {path}: give the data.yaml of a YOLO data set, or its folder')
+    if path.suffix == '.data':
+        return _read_obj_data(path)
+    if path.name in _NAMES:
+        return YoloData(path.parent, _names_below(path.parent), _find_splits(path.parent))
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -43,10 +59,9 @@ def read_yolo_data(path: Path) -> YoloData:
         raise UserError(f'{path} holds no keys: a data.yaml has names and train, val or test')
     root = _root(path, content.get('path'))
     content.setdefault('val', content.get('validation'))
+    names = _names(path, content)
     splits = {split: _locate(path, root, split, content[split]) for split in SPLITS if content.get(split)}
-    if not splits:
-        raise UserError(f'{path} has none of the keys {", ".join(SPLITS)}, which say where the images are')
-    return YoloData(root, _names(path, content), splits, 'kpt_shape' in content)
+    return YoloData(root, names, splits or _find_splits(root), 'kpt_shape' in content)
 
 
 def _root(path: Path, given: str | None) -> Path:
@@ -62,8 +77,8 @@ def _root(path: Path, given: str | None) -> Path:
 def _locate(path: Path, root: Path, split: str, given: str | list[str]) -> list[Path]:
     sources = []
     for name in map(str, given if isinstance(given, list) else [given]):
-        # Roboflow writes ../train/images for a folder beside the data.yaml.
-        candidates = [root / name, root / name.removeprefix('../')]
+        # Roboflow writes ../train/images for a folder beside the data.yaml, and CVAT data/train.txt for a file there.
+        candidates = [root / name, root / name.removeprefix('../'), root / name.removeprefix('data/')]
         source = next((candidate for candidate in candidates if candidate.exists()), None)
         if source is None:
             raise UserError(f'no {root / name}, which {path} gives for {split}: set path or {split} to where it is')
@@ -83,3 +98,56 @@ def _names(path: Path, content: dict) -> dict[int, str]:
     if content.get('nc') not in (None, len(names)):
         raise UserError(f'{path} says nc: {content["nc"]}, but has {len(names)} names: {", ".join(names.values())}')
     return names
+
+
+def _read_obj_data(path: Path) -> YoloData:
+    """The obj.data of darknet's YOLO, as CVAT writes it ("YOLO 1.1")."""
+    lines = path.read_text(encoding='utf-8').splitlines()
+    content = {key.strip(): value.strip() for key, equals, value in (line.partition('=') for line in lines) if equals}
+    if not content.get('names'):
+        raise UserError(f'{path} needs a line names = FILE, and train, valid or test')
+    (names,) = _locate(path, path.parent, 'names', content['names'])
+    content.setdefault('val', content.get('valid'))
+    splits = {split: _locate(path, path.parent, split, content[split]) for split in SPLITS if content.get(split)}
+    return YoloData(path.parent, _names(names, dict(names=_lines(names))), splits or _find_splits(path.parent))
+
+
+def _names_below(folder: Path) -> dict[int, str]:
+    """The classes of a folder without a description: one classes.txt, or several that count alike."""
+    files = sorted(path for name in _NAMES for path in folder.rglob(name))
+    if not files:
+        there = ', '.join(sorted(f'{path.name}/' if path.is_dir() else path.name for path in folder.iterdir())[:12])
+        raise UserError(
+            f'{folder} has no data.yaml, no obj.data and no classes.txt, and so no names of its classes; '
+            f'it has {there or "nothing"}: add a data.yaml with the line names: [FIRST, SECOND, …]'
+        )
+    longest = max(files, key=lambda file: len(_lines(file)))
+    for file in files:
+        if _lines(file) != _lines(longest)[: len(_lines(file))]:
+            raise UserError(
+                f'{file} and {longest} give one number different names: convert the folders one by one, or correct them'
+            )
+    return _names(longest, dict(names=_lines(longest)))
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+
+
+def _find_splits(root: Path) -> dict[str, list[Path]]:
+    """The folders of images, by split."""
+    splits = {}
+    for split, names in _SPLIT_FOLDERS.items():
+        folders = (root / pattern.format(name) for name in names for pattern in ('images/{}', '{}/images', '{}'))
+        if found := next((folder for folder in folders if _has_images(folder)), None):
+            splits[split] = [found]
+    if not splits:
+        whole = next((folder for folder in (root / 'images', root) if _has_images(folder)), None)
+        if whole is None:
+            raise UserError(f'{root} has no images: put them there in train, val and test, each or all in images/')
+        splits[WITHOUT_SPLITS] = [whole]
+    return splits
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in SUFFIXES for path in folder.rglob('*'))

@@ -9,6 +9,8 @@ import numpy as np
 WIDTH, HEIGHT = 100, 80
 SIZE = f'<size><width>{WIDTH}</width><height>{HEIGHT}</height><depth>3</depth></size>'
 
+OWN_SOURCE = '<source><database>The VOC2007 Database</database></source>'
+
 # Edges in pixels, of two objects that do not touch, at places that differ from image to image.
 EDGES = [(10 + 3 * i, 8 + i, 40 + 3 * i, 38 + 2 * i) for i in range(6)]
 OTHER_EDGES = [(60 + i, 45 - i, 90 + i, 75 - i) for i in range(6)]
@@ -39,8 +41,10 @@ def write_voc_image(root: Path, name: str, *objects: str, size: str = SIZE, file
     write_xml(root, name, *objects, size=size, file_name=file_name)
 
 
-def write_xml(root: Path, name: str, *objects: str, size: str = SIZE, file_name: str | None = None) -> None:
-    path = root / f'Annotations/{name}.xml'
+def write_xml(
+    root: Path, name: str, *objects: str, size: str = SIZE, file_name: str | None = None, folder: str = 'Annotations'
+) -> None:
+    path = root / folder / f'{name}.xml'
     path.parent.mkdir(parents=True, exist_ok=True)
     file_name = f'{name}.jpg' if file_name is None else file_name
     path.write_text(f'<annotation><filename>{file_name}</filename>{size}{"".join(objects)}</annotation>')
@@ -61,7 +65,7 @@ def make_voc(root: Path, classes: tuple[str, str], splits: dict[str, range]) -> 
             objects = [voc_object(name, x1 + 1, y1 + 1, x2, y2) for name, (x1, y1, x2, y2) in zip(classes, boxes)]
             if number == 2:
                 objects.append(voc_object(classes[0], 5, 60, 20, 75, difficult=1))
-            write_voc_image(root, f'{number:06d}', *objects)
+            write_voc_image(root, f'{number:06d}', *objects, size=SIZE + OWN_SOURCE)
             write_image(root / f'JPEGImages/{number:06d}.jpg', *boxes)
         write_list(root, split, *(f'{number:06d}' for number in numbers))
     return root

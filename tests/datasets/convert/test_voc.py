@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.datasets.convert.coco_json import NO_AREA, CocoJson
-from sparse_rcnn_ext.datasets.convert.voc import convert_voc
+from sparse_rcnn_ext.datasets.convert.voc import FROM_1, PROVEN_FROM_0, TAKEN_FROM_0, WITHOUT_XML, convert_voc
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.datasets.convert.minis import (
     HEIGHT,
+    SIZE,
     WIDTH,
     voc_object,
     write_image,
@@ -23,10 +24,10 @@ from tests.datasets.convert.minis import (
 )
 
 
-def convert(root: Path, zero_based: bool = False, classes: list[str] | None = None) -> CocoJson:
+def convert(root: Path, first_pixel: int | None = 1, classes: list[str] | None = None) -> CocoJson:
     """The one split of a folder without lists."""
-    converted = convert_voc(root, None, classes, zero_based)
-    assert list(converted) == ['all']
+    converted, images = convert_voc(root, None, classes, first_pixel)
+    assert list(converted) == ['all'] and images == 'JPEGImages'
     return converted['all']
 
 
@@ -51,7 +52,132 @@ def test_pixels_from_1_become_edges_from_0(tmp_path):
 
 def test_zero_based_edges_stay(tmp_path):
     write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, 30, 40), voc_object('cat', 0, 0, WIDTH, HEIGHT))
-    assert boxes(convert(tmp_path, zero_based=True)) == [[10, 20, 20, 20], [0, 0, WIDTH, HEIGHT]]
+    assert boxes(convert(tmp_path, 0)) == [[10, 20, 20, 20], [0, 0, WIDTH, HEIGHT]]
+
+
+SOURCES = {
+    'VOC2007': '<source><database>The VOC2007 Database</database><annotation>PASCAL VOC2007</annotation></source>',
+    'VOC2012': '<source><database>The VOC2008 Database</database></source>',
+    'supervision': '<folder>VOC</folder><source><database>roboflow.ai</database></source>',
+    'none': '',
+    'LabelImg': '<folder>train</folder><source><database>Unknown</database></source>',
+    'Label Studio': '<source><database>MyDatabase</database><annotation>COCO2017</annotation></source>',
+    'another': '<folder></folder><source><database>roboflow.ai</database></source>',
+}
+
+
+@pytest.mark.parametrize('source', SOURCES)
+def test_where_pixels_count_from(tmp_path, source):
+    """What the source says, in each file by itself; else from 0, as nearly all tools write them."""
+    write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, 30, 40), size=SIZE + SOURCES[source])
+    write_voc_image(tmp_path, 'b', voc_object('cat', 10, 20, 30, 40))
+    coco = convert(tmp_path, None)
+    from_1 = source in ('VOC2007', 'VOC2012', 'supervision')
+    assert boxes(coco) == [[9, 19, 21, 21] if from_1 else [10, 20, 20, 20], [10, 20, 20, 20]]
+    assert coco.noted == {FROM_1: ['a.xml'], TAKEN_FROM_0: ['b.xml']} if from_1 else {TAKEN_FROM_0: ['a.xml', 'b.xml']}
+    assert '--first-pixel 1' in coco.summary()
+    for first_pixel in (0, 1):
+        asked = convert(tmp_path, first_pixel)
+        assert boxes(asked)[0] == [[10, 20, 20, 20], [9, 19, 21, 21]][first_pixel] and not asked.noted
+
+
+@pytest.mark.parametrize('corner', [(0, 20), (10, 0), (10.5, 20)])
+def test_a_0_or_a_fraction_proves_where_pixels_count_from(tmp_path, corner):
+    write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, 30, 40))
+    write_voc_image(tmp_path, 'b', voc_object('cat', *corner, 30, 40))
+    # Of VOC itself, which has fractions too.
+    write_voc_image(tmp_path, 'c', voc_object('cat', 10.5, 20, 30, 40), size=SIZE + SOURCES['VOC2012'])
+    coco = convert(tmp_path, None)
+    assert boxes(coco) == [[10, 20, 20, 20], [*corner, 30 - corner[0], 40 - corner[1]], [9.5, 19, 20.5, 21]]
+    assert coco.noted == {PROVEN_FROM_0: ['a.xml', 'b.xml'], FROM_1: ['c.xml']}
+
+
+def test_folders_below_annotations(tmp_path):
+    """Equal names in different folders are different images."""
+    for folder, x in (('cam 1', 10), ('cam 2', 12)):
+        write_voc_image(tmp_path, f'{folder}/0001', voc_object('cat', x, 20, 30, 40), file_name='0001.jpg')
+    write_voc_image(tmp_path, 'top', voc_object('cat', 14, 20, 30, 40))
+    write_list(tmp_path, 'train', 'cam 2/0001', 'top')
+    write_list(tmp_path, 'val', 'cam 1\\0001.jpg')
+    converted, images = convert_voc(tmp_path, None, None)
+    assert images == 'JPEGImages'
+    names = {split: [image['file_name'] for image in coco.images] for split, coco in converted.items()}
+    assert names == {'train': ['cam 2/0001.jpg', 'top.jpg'], 'val': ['cam 1/0001.jpg']}
+    assert {split: boxes(coco) for split, coco in converted.items()} == {
+        'train': [[12, 20, 18, 20], [14, 20, 16, 20]],
+        'val': [[10, 20, 20, 20]],
+    }
+
+
+def test_the_first_folder_is_the_split(tmp_path):
+    for name in ('train/a', 'valid/b'):
+        write_voc_image(tmp_path, name, voc_object('cat', 10, 20, 30, 40))
+    write_image(tmp_path / 'JPEGImages/train/empty.jpg')
+    converted, _ = convert_voc(tmp_path, None, None)
+    names = {split: [image['file_name'] for image in coco.images] for split, coco in converted.items()}
+    assert names == {'train': ['train/a.jpg', 'train/empty.jpg'], 'val': ['valid/b.jpg']}
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'images'),
+    [('Annotations', 'JPEGImages'), ('Annotations', 'images'), ('labels', 'data'), ('', ''), ('xml', '')],
+)
+def test_layouts(tmp_path, annotations, images):
+    """For the whole, and for each split."""
+
+    def fill(root: Path, name: str, label: str) -> None:
+        write_xml(root, name, voc_object(label, 10, 20, 30, 40), folder=annotations)
+        write_image(root / (images or annotations) / f'{name}.jpg')
+
+    fill(tmp_path / 'whole', 'a', 'cat')
+    converted, prefix = convert_voc(tmp_path / 'whole', None, None)
+    assert list(converted) == ['all'] and prefix == (images or annotations)
+    assert [image['file_name'] for image in converted['all'].images] == ['a.jpg']
+
+    fill(tmp_path / 'split/train', 'a', 'cat')
+    fill(tmp_path / 'split/Valid', 'b', 'dog')
+    converted, prefix = convert_voc(tmp_path / 'split', None, None)
+    below = f'{images or annotations}/'.lstrip('/')
+    names = {split: [image['file_name'] for image in coco.images] for split, coco in converted.items()}
+    assert prefix == '' and names == {'train': [f'train/{below}a.jpg'], 'val': [f'Valid/{below}b.jpg']}
+    assert {coco.classes for coco in converted.values()} == {('cat', 'dog')}
+    assert list(convert_voc(tmp_path / 'split', ['val'], None)[0]) == ['val']
+    with pytest.raises(UserError, match=r'has no folder for --split test; it has val, train$'):
+        convert_voc(tmp_path / 'split', ['test'], None)
+    fill(tmp_path / 'split/val', 'c', 'dog')
+    with pytest.raises(UserError, match=r'has two folders for val'):
+        convert_voc(tmp_path / 'split', None, None)
+
+
+@pytest.mark.parametrize('file_name', ['photo.jpg', 'C:\\pictures\\photo.jpg', '/home/me/photo.jpg'])
+def test_an_image_of_another_name_than_its_xml(tmp_path, file_name):
+    write_xml(tmp_path, 'sub/0001', voc_object('cat', 10, 20, 30, 40), file_name=file_name)
+    write_image(tmp_path / 'JPEGImages/sub/photo.jpg')
+    coco = convert(tmp_path, 0)
+    assert [image['file_name'] for image in coco.images] == ['sub/photo.jpg'] and len(coco.annotations) == 1
+    assert not coco.left_out and not coco.noted
+
+
+@pytest.mark.parametrize(
+    ('size', 'x', 'exif', 'message'),
+    [
+        ((2 * WIDTH, 2 * HEIGHT), 30, None, 'counts pixels of 200x160, and .* has 100x80: give the images that were'),
+        ((WIDTH // 2, HEIGHT // 2), 30, None, 'counts pixels of 50x40'),
+        ((HEIGHT, WIDTH + 9), WIDTH + 5, None, 'counts pixels of 80x109'),
+        ((WIDTH, HEIGHT), 30, 6, 'counts pixels of 100x80, and .*, which its EXIF tag turns, is read as 80x100'),
+    ],
+)
+def test_boxes_in_pixels_of_another_size_are_refused(tmp_path, size, x, exif, message):
+    """The image was scaled, or turned, or is another one."""
+    said = f'<size><width>{size[0]}</width><height>{size[1]}</height></size>'
+    write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, x, 40), size=said)
+    if exif:
+        path = tmp_path / 'JPEGImages/a.jpg'
+        tag = Image.Exif()
+        tag[0x0112] = exif
+        Image.open(path).save(path, exif=tag)
+    with pytest.raises(UserError, match=rf'^a\.xml {message}'):
+        convert(tmp_path)
 
 
 def test_difficult_is_crowd_and_flags_stay(tmp_path):
@@ -79,12 +205,12 @@ def test_ids_do_not_depend_on_the_split(tmp_path):
     write_list(tmp_path, 'train', 'a')
     write_list(tmp_path, 'val', 'b.jpg')  # with suffix, as some tools list them
     write_list(tmp_path, 'mine', 'b', 'a')
-    converted = convert_voc(tmp_path, None, None, False)
+    converted = convert_voc(tmp_path, None, None, 1)[0]
     assert list(converted) == ['train', 'val']
     assert all(coco.classes == ('cat', 'dog') for coco in converted.values())
     assert [box['category_id'] for box in converted['train'].annotations] == [2]
     assert [box['category_id'] for box in converted['val'].annotations] == [1, 2]
-    mine = convert_voc(tmp_path, ['mine'], ['dog', 'cat'], False)['mine']
+    mine = convert_voc(tmp_path, ['mine'], ['dog', 'cat'], 1)[0]['mine']
     assert [(image['id'], image['file_name']) for image in mine.images] == [(1, 'b.jpg'), (2, 'a.jpg')]
     assert [(box['id'], box['image_id'], box['category_id']) for box in mine.annotations] == [
         (1, 1, 2),
@@ -112,8 +238,6 @@ def test_boxes_that_cannot_be_trained_on_are_counted(tmp_path):
         voc_object('cat', 'nan', 1, 10, 10),
         voc_object('cat', 1, 1, 'inf', 10),
         voc_object('cat', WIDTH + 5, 1, WIDTH + 9, 10),
-        voc_object('cat', 'left', 1, 10, 10),
-        '<object><name>cat</name></object>',
         voc_object('cat', 0, -3, 30, 40),
         voc_object('cat', 20, 20, WIDTH + 20, 40),
     )
@@ -122,11 +246,21 @@ def test_boxes_that_cannot_be_trained_on_are_counted(tmp_path):
     assert {reason: len(places) for reason, places in coco.left_out.items()} == {
         NO_AREA: 5,
         'boxes outside their image': 1,
-        'objects without a name or without four numbers for a box': 2,
     }
     assert coco.noted == {'boxes cut at the border of their image': ['a.xml', 'a.xml']}
     assert 'left out: boxes without area (no width or height, inverted, or no number): 5, in a.xml' in coco.summary()
     json.dumps(coco.annotations, allow_nan=False)
+
+
+@pytest.mark.parametrize('broken', [voc_object('cat', 'left', 1, 10, 10), '<object><name>cat</name></object>'])
+def test_an_image_with_an_object_that_cannot_be_read_is_left_out(tmp_path, broken):
+    """With the others alone it would teach that there is nothing else."""
+    write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, 30, 40), broken)
+    write_voc_image(tmp_path, 'b', voc_object('cat', 10, 20, 30, 40))
+    coco = convert(tmp_path)
+    assert [image['file_name'] for image in coco.images] == ['b.jpg']
+    reason = 'images with an object without a name or without four numbers for a box'
+    assert coco.left_out == {reason: ['a.xml']}
 
 
 def test_images_that_cannot_be_used_are_counted(tmp_path):
@@ -140,11 +274,12 @@ def test_images_that_cannot_be_used_are_counted(tmp_path):
     (tmp_path / 'Annotations/badxml.xml').write_text('<annotation><object>')
     names = ('good', 'imageless', 'unlabelled', 'broken', 'badxml', 'good')
     write_list(tmp_path, 'train', *names)
-    coco = convert_voc(tmp_path, None, None, False)['train']
-    assert [image['file_name'] for image in coco.images] == ['good.jpg'] and len(coco.annotations) == 1
+    coco = convert_voc(tmp_path, None, None, 1)[0]['train']
+    assert [image['file_name'] for image in coco.images] == ['good.jpg', 'unlabelled.jpg']
+    assert [box['image_id'] for box in coco.annotations] == [1]
+    assert coco.noted == {WITHOUT_XML: ['unlabelled']}
     assert coco.left_out == {
         'images that are not there': ['imageless.jpg'],
-        'images without an annotation file': ['unlabelled'],
         'images that cannot be read': ['broken.jpg'],
         'images whose annotation file is no XML': ['badxml.xml'],
         'images that are listed twice': ['good.jpg'],
@@ -163,7 +298,7 @@ def test_the_files_count_and_not_what_the_xml_says_of_them(tmp_path):
     assert [image['file_name'] for image in coco.images] == ['a.jpg', 'b.jpg', 'c.jpg', 'd.png']
     assert {(image['width'], image['height']) for image in coco.images} == {(WIDTH, HEIGHT)}
     assert boxes(coco) == [[9, 19, 81, 21]] * 4
-    assert [places for reason, places in coco.noted.items() if 'another size' in reason] == [['a.jpg']]
+    assert [places for reason, places in coco.noted.items() if 'another size' in reason] == [['a.xml']]
 
 
 def test_of_two_images_of_one_name_the_xml_chooses(tmp_path):
@@ -185,7 +320,10 @@ def test_size_of_a_photograph_that_its_exif_turns(tmp_path):
 
 
 def test_errors_name_what_to_mend(tmp_path):
-    with pytest.raises(UserError, match=r'no folder .*Annotations: a VOC folder holds'):
+    with pytest.raises(UserError, match=r'no folder .*gone: give the folder that holds Annotations/ and JPEGImages/'):
+        convert(tmp_path / 'gone')
+    (tmp_path / 'photos').mkdir()
+    with pytest.raises(UserError, match=r'has no XML files in Annotations/ .*; it has photos/: give the folder'):
         convert(tmp_path)
     write_voc_image(tmp_path, 'a')
     with pytest.raises(UserError, match=r'Annotations holds no labelled object'):
@@ -193,16 +331,16 @@ def test_errors_name_what_to_mend(tmp_path):
     write_voc_image(tmp_path, 'a', voc_object('cat', 1, 1, 9, 9), voc_object('dog', 1, 1, 9, 9))
     write_list(tmp_path, 'train', 'a')
     with pytest.raises(UserError, match=r'no list .*test.txt for --split test; lists there: train'):
-        convert_voc(tmp_path, ['test'], None, False)
+        convert_voc(tmp_path, ['test'], None, 1)[0]
     with pytest.raises(UserError, match=r'asks for cow, which .* does not have; its classes are cat, dog'):
-        convert_voc(tmp_path, None, ['cat', 'cow'], False)
+        convert_voc(tmp_path, None, ['cat', 'cow'], 1)[0]
     with pytest.raises(UserError, match='names a class twice: cat, cat'):
-        convert_voc(tmp_path, None, ['cat', 'cat'], False)
+        convert_voc(tmp_path, None, ['cat', 'cat'], 1)[0]
     write_list(tmp_path, 'val', 'b')
     with pytest.raises(
-        UserError, match=r'no usable image in the split val of .* \(images without an annotation file: 1, in b\)'
+        UserError, match=r'no usable image in the split val of .* \(images that are not there: 1, in b\.jpg\)'
     ):
-        convert_voc(tmp_path, None, None, False)
+        convert_voc(tmp_path, None, None, 1)[0]
 
 
 @pytest.mark.parametrize('split', ['train', 'val', 'test'])
@@ -217,10 +355,10 @@ def test_bccd(shared_dir, split):
             label = node.find('name').text
             x1, y1, x2, y2 = (int(node.find('bndbox').find(tag).text) for tag in ('xmin', 'ymin', 'xmax', 'ymax'))
             if x1 < x2 and y1 < y2:
-                expected.append((f'{name}.jpg', label, [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]))
+                expected.append((f'{name}.jpg', label, [x1, y1, x2 - x1, y2 - y1]))
             else:
                 degenerate[f'{name}.xml'] += 1
-    coco = convert_voc(root, [split], None, False)[split]
+    coco = convert_voc(root, [split], None)[0][split]
     assert coco.classes == ('Platelets', 'RBC', 'WBC')
     assert [image['file_name'] for image in coco.images] == [f'{name}.jpg' for name in names]
     assert len(names) == {'train': 205, 'val': 87, 'test': 72}[split]
@@ -230,5 +368,6 @@ def test_bccd(shared_dir, split):
     ]
     assert found == expected
     assert Counter(coco.left_out[NO_AREA]) == degenerate
+    assert len(coco.noted[TAKEN_FROM_0]) == len(names)
     assert len(found) == {'train': 2804, 'val': 1137, 'test': 945}[split]
     assert sum(degenerate.values()) == {'train': 1, 'val': 1, 'test': 0}[split]

@@ -88,15 +88,8 @@ def test_what_cannot_be_used_is_counted(tmp_path):
         '0 nan 0.5 0.2 0.2',
         '0 2.5 0.5 0.2 0.2',
         '0 0.9 0.5 0.4 0.2',
-        '0 0.5 0.5 0.2',
-        '0 0.5 0.5 0.2 0.2 0.9',
-        '0 0.5 half 0.2 0.2',
-        'cat 0.5 0.5 0.2 0.2',
-        '2 0.5 0.5 0.2 0.2',
-        '-1 0.5 0.5 0.2 0.2',
     ]
-    data = write(tmp_path, {'a': '\n'.join(lines), 'b': '', 'c': ''})
-    (tmp_path / 'labels/b.txt').write_bytes(b'\xff\xfe\x00')
+    data = write(tmp_path, {'a': '\n'.join(lines), 'c': ''})
     (tmp_path / 'images/c.jpg').write_bytes(b'no image')
     (tmp_path / 'labels/classes.txt').write_text('cat\ndog\n')
     (tmp_path / 'labels/lost.txt').write_text('0 0.5 0.5 0.2 0.2')
@@ -105,14 +98,167 @@ def test_what_cannot_be_used_is_counted(tmp_path):
     assert coco.left_out == {
         NO_AREA: ['a.txt'] * 3,
         'boxes outside their image': ['a.txt'],
-        NOT_A_LINE: ['a.txt'] * 4,
-        'boxes of class 2, which names does not have': ['a.txt'],
-        'boxes of class -1, which names does not have': ['a.txt'],
-        'label files that are no text': ['b.txt'],
         'images that cannot be read': ['images/c.jpg'],
         'label files without an image': ['lost.txt'],
     }
     assert coco.noted == {'boxes cut at the border of their image': ['a.txt']}
+
+
+@pytest.mark.parametrize(
+    'line', ['0 0.5 0.5 0.2', '0 0.5 0.5 0.2 0.2 0.9', '0 0.5 half 0.2 0.2', 'cat 0.5 0.5 0.2 0.2', b'\xff\xfe\x00']
+)
+def test_an_image_with_a_label_that_cannot_be_read_is_left_out(tmp_path, line):
+    """With the other objects alone it would teach that there is nothing else."""
+    data = write(tmp_path, {'a': '0 0.5 0.5 0.2 0.2\n', 'b': '0 0.5 0.5 0.2 0.2'})
+    with (tmp_path / 'labels/a.txt').open('ab') as file:
+        file.write(line if isinstance(line, bytes) else line.encode())
+    coco = convert(data)
+    assert [image['file_name'] for image in coco.images] == ['images/b.jpg'] and len(coco.annotations) == 1
+    reason = 'images whose label file is no text' if isinstance(line, bytes) else NOT_A_LINE
+    assert coco.left_out == {reason: ['a.txt']}
+
+
+@pytest.mark.parametrize(
+    ('numbers', 'ids_from', 'found', 'fix'),
+    [
+        ('121', 0, '1, 2', 'if they count from 1, .* give --ids-from 1; else list them all in names'),
+        ('012', 0, '0, 1, 2', 'if they count from 1, '),
+        ('9', 0, '9', 'if they count from 1, '),
+        ('0-1', 0, '-1, 0', 'if they count from 1, '),
+        ('01', 1, '0, 1', 'list them all in names'),
+        ('1.5', 0, '1.5', 'if they count from 1, '),
+    ],
+)
+def test_numbers_that_names_lacks_end_the_conversion(tmp_path, numbers, ids_from, found, fix):
+    """The others would have a wrong class. Some tools write the ids of COCO."""
+    numbers = [numbers] if numbers in ('9', '1.5') else [*numbers.replace('-1', 'x')]
+    labels = {f'i{place}': f'{number.replace("x", "-1")} 0.5 0.5 0.2 0.2' for place, number in enumerate(numbers)}
+    data = write(tmp_path, labels, 'train: images\nval: images\nnames: [cat, dog]\n')
+    with pytest.raises(UserError, match=rf'data.yaml have the class numbers {found}, and its names are .*: {fix}'):
+        convert_yolo(data, None, ids_from)
+
+
+def test_numbers_from_1(tmp_path):
+    data = write(tmp_path, {'a': '1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.1 0.1'})
+    coco = convert_yolo(data, ['train'], 1)[0]['train']
+    assert [box['category_id'] for box in coco.annotations] == [1, 2] and not coco.noted
+
+
+def test_numbers_without_a_0_are_noted(tmp_path):
+    """They may count from 1, with nothing of the last class."""
+    coco = convert(write(tmp_path, {'a': '1 0.5 0.5 0.2 0.2'}))
+    assert coco.noted == {'numbers without a 0, which is cat (if they count from 1: --ids-from 1)': ['data.yaml']}
+    named = convert(write(tmp_path / 'named', {'a': '1 0.5 0.5 0.2 0.2'}, 'train: images\nnames: {1: cat, 2: dog}'))
+    assert [box['category_id'] for box in named.annotations] == [1] and not named.noted
+
+
+def test_label_files_of_other_names(tmp_path):
+    data = write(tmp_path, {'a': None, 'b': None})
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels/a.jpg.txt').write_text('0 0.5 0.5 0.2 0.2')
+    with pytest.raises(UserError, match=r'none of the images in .* has a label file, and none of .*a\.jpg\.txt: give'):
+        convert(data)
+    (tmp_path / 'labels/a.jpg.txt').unlink()
+    assert len(convert(data).images) == 2
+
+
+LINE = '0 0.5 0.5 0.2 0.2'
+
+
+def lay(root: Path, files: dict[str, str]) -> Path:
+    """Files by path; images where the suffix says so."""
+    for name, text in files.items():
+        path = root / name
+        if path.suffix == '.jpg':
+            write_image(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ('files', 'description', 'splits'),
+    [
+        # LabelImg: labels beside the images, its list of classes among them.
+        (
+            {
+                'train/a.jpg': '',
+                'train/a.txt': LINE,
+                'train/classes.txt': 'cat\ndog\n',
+                'val/b.jpg': '',
+                'val/b.txt': LINE,
+            },
+            '.',
+            {'train': 'train/a.jpg', 'val': 'val/b.jpg'},
+        ),
+        ({'images/a.jpg': '', 'images/a.txt': LINE, 'classes.txt': 'cat\ndog'}, '.', {'all': 'images/a.jpg'}),
+        # Label Studio: a folder for each split.
+        (
+            {
+                'train/images/a.jpg': '',
+                'train/labels/a.txt': LINE,
+                'train/classes.txt': 'cat\ndog',
+                'valid/images/b.jpg': '',
+                'valid/labels/b.txt': LINE,
+                'valid/classes.txt': 'cat',
+            },
+            '.',
+            {'train': 'train/images/a.jpg', 'val': 'valid/images/b.jpg'},
+        ),
+        ({'images/a.jpg': '', 'labels/a.txt': LINE, 'classes.txt': 'cat\ndog'}, 'classes.txt', {'all': 'images/a.jpg'}),
+        ({'a.jpg': '', 'a.txt': LINE, 'obj.names': 'cat\ndog'}, '.', {'all': 'a.jpg'}),
+        # supervision: a data.yaml that says nothing of the images.
+        (
+            {'images/train/a.jpg': '', 'labels/train/a.txt': LINE, 'data.yaml': 'nc: 2\nnames: [cat, dog]'},
+            '.',
+            {'train': 'images/train/a.jpg'},
+        ),
+        # CVAT, "YOLO 1.1".
+        (
+            {
+                'obj.data': 'classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n',
+                'obj.names': 'cat\ndog\n',
+                'train.txt': 'data/obj_train_data/a.jpg\n',
+                'valid.txt': 'data/obj_valid_data/b.jpg\n',
+                **{f'obj_{name}.jpg': '' for name in ('train_data/a', 'valid_data/b')},
+                **{f'obj_{name}.txt': LINE for name in ('train_data/a', 'valid_data/b')},
+            },
+            'obj.data',
+            {'train': 'obj_train_data/a.jpg', 'val': 'obj_valid_data/b.jpg'},
+        ),
+    ],
+)
+def test_layouts(tmp_path, files, description, splits):
+    root = lay(tmp_path, files)
+    converted, found_root = convert_yolo(root / description, None)
+    assert found_root.resolve() == root
+    names = {split: [image['file_name'] for image in coco.images] for split, coco in converted.items()}
+    assert names == {split: [name] for split, name in splits.items()}
+    for coco in converted.values():
+        assert coco.classes == ('cat', 'dog') and len(coco.annotations) == 1
+        assert not coco.left_out and not coco.noted
+
+
+@pytest.mark.parametrize(
+    ('files', 'message'),
+    [
+        (
+            {'photos/a.jpg': '', 'b.md': ''},
+            r'has no data.yaml, no obj.data and no classes.txt, .*; it has b.md, photos/: add',
+        ),
+        (
+            {'train/classes.txt': 'cat\ndog', 'val/classes.txt': 'dog'},
+            r'val/classes.txt and .*train/classes.txt give one number different names',
+        ),
+        ({'classes.txt': 'cat'}, 'has no images: put them there in train, val and test'),
+        ({'obj.data': 'train = a.txt'}, 'obj.data needs a line names = FILE'),
+        ({'obj.data': 'names = data/gone.names'}, r'no .*gone.names, which .*obj.data gives for names'),
+    ],
+)
+def test_folders_that_lack_something(tmp_path, files, message):
+    with pytest.raises(UserError, match=message):
+        convert_yolo(lay(tmp_path, files), None)
 
 
 def test_polygons_become_boxes(tmp_path):
@@ -179,7 +325,6 @@ def test_labels_lie_beside_the_last_folder_called_images():
     [
         ('- a', 'holds no keys'),
         ('names: [cat', 'is no YAML file'),
-        ('names: [cat]', 'has none of the keys train, val, test'),
         ('train: images', 'needs names'),
         ('train: images\nnames: cat', 'needs names'),
         ('train: images\nnames: {cat: 0}', 'needs names'),

@@ -1,0 +1,114 @@
+"""Where the XML files and the images of a Pascal VOC data set lie."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sparse_rcnn_ext.engine.errors import UserError
+
+from .image_files import SUFFIXES
+
+SPLITS = ('train', 'val', 'trainval', 'test')
+WITHOUT_LISTS = 'all'
+_SPLIT_FOLDERS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
+_ANNOTATIONS = ('Annotations', 'annotations', 'labels', 'xml')
+_IMAGES = ('JPEGImages', 'images', 'Images', 'data', 'img')
+_LISTS = 'ImageSets/Main'
+
+
+class VocFolder(NamedTuple):
+    """One folder of XML files with its images."""
+
+    annotations: Path
+    images: Path
+
+    def xml_files(self) -> dict[str, Path]:
+        """By path below ``annotations``, without suffix; sorted."""
+        paths = sorted(self.annotations.rglob('*.xml'))
+        return {path.relative_to(self.annotations).with_suffix('').as_posix(): path for path in paths}
+
+    def image_files(self) -> dict[str, list[str]]:
+        """Paths below ``images``, by the same without suffix."""
+        files = defaultdict(list)
+        for path in sorted(self.images.rglob('*')):
+            if path.suffix.lower() in SUFFIXES:
+                name = path.relative_to(self.images)
+                files[name.with_suffix('').as_posix()].append(name.as_posix())
+        return dict(files)
+
+
+def find_voc_folders(root: Path) -> dict[str | None, VocFolder]:
+    """The folders of XML files: one for all, under None, or else one for each split.
+
+    Each holds Annotations/ (or labels/, or has the XML files itself) and JPEGImages/ (or images/, data/, or the images
+    beside the XML files).
+
+    Raises:
+        UserError: If there are none.
+    """
+    if not root.is_dir():
+        raise UserError(f'no folder {root}: give the folder that holds Annotations/ and JPEGImages/')
+    if whole := _voc_folder(root):
+        return {None: whole}
+    by_split: dict[str | None, VocFolder] = {}
+    for path in sorted(root.iterdir()):
+        split = _SPLIT_FOLDERS.get(path.name.lower())
+        if split and path.is_dir() and (folder := _voc_folder(path)):
+            if split in by_split:
+                raise UserError(f'{root} has two folders for {split}: keep one of them there')
+            by_split[split] = folder
+    if by_split:
+        return by_split
+    there = ', '.join(sorted(f'{path.name}/' if path.is_dir() else path.name for path in root.iterdir())[:12])
+    raise UserError(
+        f'{root} has no XML files in Annotations/ nor labels/, none of its own, and no folders train/, val/ or test/ '
+        f'that have; it has {there or "nothing"}: give the folder that holds Annotations/ and JPEGImages/'
+    )
+
+
+def _voc_folder(folder: Path) -> VocFolder | None:
+    annotations = next((folder / name for name in _ANNOTATIONS if any((folder / name).rglob('*.xml'))), None)
+    if annotations is None and any(folder.glob('*.xml')):
+        annotations = folder
+    if annotations is None:
+        return None
+    return VocFolder(annotations, next((folder / name for name in _IMAGES if (folder / name).is_dir()), annotations))
+
+
+def split_names(root: Path, splits: Sequence[str] | None, everything: Sequence[str]) -> dict[str, list[str]]:
+    """Which images belong to which split of a folder: what the lists in ImageSets/Main/ say.
+
+    Without any, the split is the first folder of each name, if that is train, val or test for all; else it is ``all``.
+
+    Args:
+        root: Holds ImageSets/.
+        splits: Names of lists; None: those of train, val, trainval and test that exist.
+        everything: The names of all images, without suffix.
+
+    Raises:
+        UserError: If a list is missing.
+    """
+    folder = root / _LISTS
+    if splits is None:
+        splits = [split for split in SPLITS if (folder / f'{split}.txt').is_file()]
+    if not splits:
+        first = [_SPLIT_FOLDERS.get(name.partition('/')[0].lower()) if '/' in name else None for name in everything]
+        names = defaultdict(list)
+        for name, split in zip(everything, first):
+            names[split if all(first) else WITHOUT_LISTS].append(name)
+        return dict(names)
+    names = {}
+    for split in splits:
+        path = folder / f'{split}.txt'
+        if not path.is_file():
+            there = ', '.join(sorted(file.stem for file in folder.glob('*.txt'))) or 'none'
+            raise UserError(f'no list {path} for --split {split}; lists there: {there}')
+        lines = [line.strip().replace('\\', '/') for line in path.read_text(encoding='utf-8').splitlines()]
+        # Some tools list file names in place of names.
+        names[split] = [str(Path(line).with_suffix('')) if _is_image(line) else line for line in lines if line]
+    return names
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
