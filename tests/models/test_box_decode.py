@@ -10,6 +10,7 @@ from tests.reference import boxes as reference
 
 MMDET = (16 / 1000, 1000 / 16)
 OFFICIAL = (0, 100000 / 16)
+LOPSIDED = (0.5, 3.0)
 STDS = (0.5, 0.5, 1.0, 1.0)
 
 coordinate = st.floats(-1000, 1000)
@@ -22,7 +23,7 @@ delta = st.floats(-12, 12)  # exp(±12) lies beyond both ranges
     sides=st.tuples(st.floats(0, 1000), st.floats(0, 1000)),
     deltas=st.tuples(delta, delta, delta, delta),
     stds=st.sampled_from([STDS, (0.1, 0.1, 0.2, 0.2), (1.0, 0.7, 0.3, 0.9)]),
-    wh_scale_range=st.sampled_from([MMDET, OFFICIAL]),
+    wh_scale_range=st.sampled_from([MMDET, OFFICIAL, LOPSIDED]),
 )
 def test_equals_the_formula(corner, sides, deltas, stds, wh_scale_range):
     box = (*corner, corner[0] + sides[0], corner[1] + sides[1])
@@ -33,7 +34,8 @@ def test_equals_the_formula(corner, sides, deltas, stds, wh_scale_range):
 
 
 @pytest.mark.parametrize(
-    ('wh_scale_range', 'shrunk', 'grown'), [(MMDET, 0.016, 62.5), (OFFICIAL, torch.tensor(-20.0).exp().item(), 6250)]
+    ('wh_scale_range', 'shrunk', 'grown'),
+    [(MMDET, 0.016, 62.5), (OFFICIAL, torch.tensor(-20.0).exp().item(), 6250), (LOPSIDED, 0.5, 3)],
 )
 def test_bounds_of_one_stage(wh_scale_range, shrunk, grown):
     boxes = torch.tensor([[0.0, 0, 10, 10]], dtype=torch.float64).repeat(2, 1)
