@@ -15,6 +15,7 @@ from sparse_rcnn_ext.registry import DATASETS
 from .bad_images import ChecksImages
 from .coco_file import CocoFile, some_names
 from .image_pool import PoolsImages
+from .own_files import base_name
 
 _COCO_PALETTE = MMDetCocoDataset.METAINFO['palette']
 
@@ -33,17 +34,20 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
     Args:
         use_crowd: Learn from the boxes around crowds too. By default they are kept apart, as mmdet does
             (``ignore_flag`` 1).
+        base_names: Look for every image in ``data_prefix`` itself, under the last part of its ``file_name``.
         args, kwargs: See :class:`~sparse_rcnn_ext.datasets.bad_images.ChecksImages`, which has ``on_bad_image``, and
             mmdet's CocoDataset.
 
     Raises:
-        UserError: If the file cannot be used, a class is not in it, or no image remains.
+        UserError: If the file cannot be used, a class is not in it, or no image remains. With ``test_mode`` the file
+            may lack some classes, if it has no object of other names.
     """
 
     METAINFO: dict = {}
 
-    def __init__(self, *args, use_crowd: bool = False, **kwargs) -> None:
+    def __init__(self, *args, use_crowd: bool = False, base_names: bool = False, **kwargs) -> None:
         self.use_crowd = use_crowd
+        self.base_names = base_names
         super().__init__(*args, **kwargs)
 
     @property
@@ -74,7 +78,10 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
             raise UserError(f'{coco.path} has no categories: list those of its annotations')
         if len(classes) <= len(_COCO_PALETTE):
             self._metainfo.setdefault('palette', _COCO_PALETTE[: len(classes)])
-        self.cat_ids = coco.ids_of(classes)
+        lacking = [name for name in classes if name not in coco.names]
+        self.cat_ids = coco.ids_of(classes, may_lack=self.test_mode)
+        if lacking:
+            print_log(f'{coco.path} has no object of {some_names(lacking)}: their AP stays unknown', logger='current')
         self.cat2label = {category: label for label, category in enumerate(self.cat_ids)}
         self.cat_img_map = coco.cat_img_map
         self._tell_what_is_left_out(coco)
@@ -96,7 +103,10 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
         boxes = [box for box in raw_data_info['raw_ann_info'] if all(map(math.isfinite, box['bbox']))]
         if self.use_crowd:
             boxes = [{**box, 'iscrowd': 0} for box in boxes]
-        return super().parse_data_info({**raw_data_info, 'raw_ann_info': boxes})
+        image = raw_data_info['raw_img_info']
+        if self.base_names:
+            image = {**image, 'file_name': base_name(image['file_name'])}
+        return super().parse_data_info({**raw_data_info, 'raw_img_info': image, 'raw_ann_info': boxes})
 
     def filter_data(self) -> list[dict]:
         """Leave out images as ``filter_cfg`` says; see mmdet's."""

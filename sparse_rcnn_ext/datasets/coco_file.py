@@ -55,20 +55,40 @@ class CocoFile(COCO):
         """The categories in the order of the file."""
         return tuple(category['name'] for category in self.dataset['categories'])
 
-    def ids_of(self, classes: Sequence[str]) -> list:
+    def ids_of(self, classes: Sequence[str], may_lack: bool = False) -> list:
         """The category ids of ``classes``, in that order: the place of an id is the label of its category.
+
+        Args:
+            classes: Names.
+            may_lack: Whether the file may have no object of some classes, and not list them either; they get an id of
+                their own. But if it has objects of other names, these may be misspelt.
 
         Raises:
             UserError: If the file lacks one. It lists what is missing and what the file has.
         """
         ids = {category['name']: category['id'] for category in self.dataset['categories']}
         missing = [name for name in classes if name not in ids]
+        if missing and may_lack and len(missing) < len(classes) and not self._has_objects_beside(classes):
+            self._add_categories(missing)
+            return self.ids_of(classes)
         if missing:
             raise UserError(
                 f"{self.path} lacks {len(missing)} of the config's {len(classes)} classes, {some_names(missing)}, and "
                 f'has the categories {some_names(self.names)}: set metainfo.classes to names as the file writes them'
             )
         return [ids[name] for name in classes]
+
+    def _has_objects_beside(self, classes: Sequence[str]) -> bool:
+        known = {category['id'] for category in self.dataset['categories'] if category['name'] in classes}
+        return any(annotation['category_id'] not in known for annotation in self.dataset['annotations'])
+
+    def _add_categories(self, names: Sequence[str]) -> None:
+        numbers = [category for category in self.cats if not isinstance(category, str)]
+        for place, name in enumerate(names, start=1):
+            # Ids are all numbers or all texts, and come in order.
+            number = int(max(numbers)) + place if numbers else f'{max(self.cats)}{place}'
+            self.cats[number] = dict(id=number, name=name)
+            self.dataset['categories'].append(self.cats[number])
 
 
 def load_coco(path: str, backend_args: dict | None = None) -> dict:

@@ -72,7 +72,7 @@ class CocoMetric(MMDetCocoMetric):
     def dataset_meta(self, dataset_meta: dict) -> None:
         """What the data set says of itself, which a run sets before its first iteration."""
         if isinstance(self._coco_api, CocoFile) and 'classes' in dataset_meta:
-            self._coco_api.ids_of(dataset_meta['classes'])
+            self._coco_api.ids_of(dataset_meta['classes'], may_lack=True)
         self._dataset_meta = dataset_meta
 
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
@@ -88,7 +88,7 @@ class CocoMetric(MMDetCocoMetric):
         # Where the truth comes with the samples, mmdet writes a file of its own, with the labels as ids.
         if isinstance(self._coco_api, CocoFile):
             self._refuse_unknown_images(results)
-            ids = self._coco_api.ids_of(classes)
+            ids = self._coco_api.ids_of(classes, may_lack=True)
             # pycocotools sorts the ids, and mmdet takes its numbers by position: so the labels are to follow the ids.
             self.cat_ids = sorted(ids)
             places = np.argsort(np.argsort(ids))

@@ -28,7 +28,9 @@ def read_results(path: Path, dataset: BaseDetDataset) -> list[dict]:
         kind = type(dataset).__name__
         raise UserError(f'{path} numbers images as COCO does, and the data set is a {kind}: give a checkpoint')
     coco = CocoFile(dataset.ann_file, dataset.backend_args)
-    labels = {key: label for label, key in enumerate(coco.ids_of(dataset.metainfo['classes']))}
+    labels = {
+        key: label for label, key in enumerate(coco.ids_of(dataset.metainfo['classes'], may_lack=dataset.test_mode))
+    }
     by_image = defaultdict(list)
     try:
         for entry in json.loads(path.read_text(encoding='utf-8')):

@@ -50,7 +50,9 @@ def _with_index(infos: list[dict], classes: Sequence[str], boxes: list[dict]) ->
 
 def _from_file(dataset: CocoDataset, infos: list[dict]) -> list[dict]:
     coco = CocoFile(dataset.ann_file, dataset.backend_args)
-    labels = {key: label for label, key in enumerate(coco.ids_of(dataset.metainfo['classes']))}
+    labels = {
+        key: label for label, key in enumerate(coco.ids_of(dataset.metainfo['classes'], may_lack=dataset.test_mode))
+    }
     return [
         dict(
             image_id=info['img_id'],

@@ -35,6 +35,26 @@ def test_missing_class_lists_both_sides(tmp_path):
     )
 
 
+def test_a_file_to_evaluate_with_may_lack_classes(tmp_path):
+    """If it has no object of another name, which could be the same class misspelt."""
+    content = cats_and_dogs(cat=3, dog=7)
+    path = write(tmp_path / 'truth.json', content)
+    coco = CocoFile(str(path))
+    first, *ids, last = coco.ids_of(('owl', 'cat', 'dog', 'bee'), may_lack=True)
+    assert ids == [3, 7] and len({first, last, *ids}) == 4
+    assert coco.ids_of(('bee', 'cat')) == [last, 3]  # they are categories now
+    assert (
+        [category['id'] for category in coco.dataset['categories']] == sorted(coco.cats) == sorted([3, 7, first, last])
+    )
+    with pytest.raises(UserError, match="lacks 1 of the config's 2 classes, 'Dog'"):
+        CocoFile(str(path)).ids_of(('cat', 'Dog'), may_lack=True)
+    with pytest.raises(UserError, match="lacks 1 of the config's 1 classes"):
+        CocoFile(str(write(tmp_path / 'empty.json', {**content, 'annotations': []}))).ids_of(('owl',), may_lack=True)
+    texts = {**content, 'annotations': [], 'categories': [dict(id=name, name=name) for name in ('cat', 'dog')]}
+    coco = CocoFile(str(write(tmp_path / 'texts.json', texts)))
+    assert len({*coco.ids_of(('cat', 'owl', 'bee', 'dog'), may_lack=True)}) == 4 and sorted(coco.cats)
+
+
 def test_iscrowd_and_area_may_be_missing(tmp_path):
     content = cats_and_dogs(1)
     del content['annotations'][0]['iscrowd'], content['annotations'][0]['area']

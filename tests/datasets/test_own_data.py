@@ -1,5 +1,6 @@
 """A folder of one's own becomes settings of a config, or one sentence on what is missing."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from sparse_rcnn_ext.datasets import own_data
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.datasets.tiny_coco import categories, cats_and_dogs, write
 
@@ -20,6 +22,9 @@ LAYOUTS = {
     'coco with one image folder': ('annotations/instances_{split}.json', 'images'),
     'converted': ('annotations/{split}.json', 'images/{split}'),
     'converted beside a VOC folder': ('coco/{split}.json', 'JPEGImages'),
+    'fiftyone': ('{split}/labels.json', '{split}/data'),
+    'label studio': ('{split}/result.json', '{split}/images'),
+    'supervisely': ('{split}/annotations/instances.json', '{split}/img'),
     'flat': ('{split}.json', 'images'),
     'all in one': ('{split}.json', ''),
 }
@@ -154,6 +159,34 @@ def test_no_annotations(tmp_path):
     assert f'{tmp_path} has no annotation file for train' in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('files', 'advice'),
+    [
+        (['labels.json'], r'those that are there \(labels.json\)'),
+        (
+            ['export/trian.json', 'export/x.json'],
+            r'\(export/trian.json, export/x.json\), such as export/trian.json to coco/train.json$',
+        ),
+        (
+            ['annotations/instances_trian.json'],
+            r', such as annotations/instances_trian.json to annotations/instances_train',
+        ),
+        ([f'a/{number}.json' for number in range(9)], r'a/7.json and 1 more\)'),
+        (['Annotations/a.xml'], r'convert_voc.py \S+ '),
+        (['data.yaml', 'labels/a.txt'], r'convert_yolo.py \S+/data.yaml '),
+        (['labels/classes.txt'], r'convert_yolo.py \S+/classes.txt '),
+        (['a.jpg'], 'put one there$'),
+    ],
+)
+def test_what_is_there_instead(tmp_path, files, advice):
+    for file in files:
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{}')
+    with pytest.raises(UserError, match=advice):
+        own_data.read(str(tmp_path))
+
+
 @pytest.mark.parametrize('splits', [('train',), ('train', 'test')])
 def test_no_validation(tmp_path, splits):
     make(tmp_path, 'roboflow', splits)
@@ -181,15 +214,68 @@ def test_no_images(tmp_path):
         own_data.read(str(tmp_path))
 
 
-def test_splits_of_other_classes(tmp_path):
+def test_validation_with_another_class(tmp_path):
     write(tmp_path / 'train.json', cats_and_dogs(2), tmp_path / 'images')
-    write(tmp_path / 'val.json', cats_and_dogs(2, cat=1, dog=2, owl=3), tmp_path / 'images')
+    content = cats_and_dogs(2, cat=1, dog=2, owl=3)
+    write(tmp_path / 'val.json', content, tmp_path / 'images')
+    assert own_data.read(str(tmp_path))['classes'] == ('cat', 'dog')  # without an owl it changes nothing
+    content['annotations'][0]['category_id'] = 3
+    write(tmp_path / 'val.json', content, tmp_path / 'images')
     with pytest.raises(UserError) as error:
         own_data.read(str(tmp_path))
     assert str(error.value) == (
-        f"{tmp_path}/train.json has the categories 'cat', 'dog' and {tmp_path}/val.json 'cat', 'dog', 'owl': "
-        'list the same ones in both'
+        f"{tmp_path}/val.json has objects of 'owl', and {tmp_path}/train.json the categories 'cat', 'dog': "
+        'list them there too, with objects to learn from'
     )
+
+
+def test_validation_without_a_class(tmp_path):
+    write(tmp_path / 'train.json', cats_and_dogs(2, owl=9, cat=1, dog=2), tmp_path / 'images')
+    content = cats_and_dogs(2, 10, dog=1, cat=2)
+    write(tmp_path / 'val.json', content, tmp_path / 'images')
+    settings = own_data.read(str(tmp_path))
+    assert settings['classes'] == ('owl', 'cat', 'dog')
+    settings['val_dataloader']['dataset']['test_mode'] = True  # as in every recipe
+    dataset = build(settings, 'val')
+    assert dataset.metainfo['classes'] == ('owl', 'cat', 'dog')
+    assert [one['bbox_label'] for one in dataset.get_data_info(0)['instances']] == [1, 2]
+
+
+def test_absolute_file_names(tmp_path):
+    """labelme2coco and kwcoco write them."""
+    make(tmp_path, 'flat', ('train', 'val'))
+    shutil.move(tmp_path / 'images', tmp_path / 'elsewhere')
+    for split in ('train', 'val'):
+        path = tmp_path / f'{split}.json'
+        content = json.loads(path.read_text())
+        for image in content['images']:
+            image['file_name'] = str(tmp_path / 'elsewhere' / image['file_name'])
+        write(path, content)
+    settings = own_data.read(str(tmp_path))
+    assert settings['train_dataloader']['dataset']['data_prefix'] == dict(img='')
+    check_data_paths(Config(settings), ('train', 'val', 'test'))
+    assert all(Path(build(settings, 'train').get_data_info(index)['img_path']).is_file() for index in range(3))
+
+
+@pytest.mark.parametrize('written', ['../../media/upload/1/{}', 'C:\\labels\\{}', '/gone/{}', 'gone/{}'])
+def test_images_by_their_base_names(tmp_path, written):
+    """Label Studio writes where they lay on its server."""
+    for number, split in enumerate(('train', 'val')):
+        content = cats_and_dogs(3, 10 * number)
+        write(tmp_path / split / 'result.json', content, tmp_path / split / 'images')
+        for image in content['images']:
+            image['file_name'] = written.format(image['file_name'])
+        write(tmp_path / split / 'result.json', content)
+    settings = own_data.read(str(tmp_path))
+    dataset = settings['val_dataloader']['dataset']
+    assert dataset['data_prefix'] == dict(img='val/images/') and dataset['base_names']
+    assert [build(settings, 'val').get_data_info(index)['img_path'] for index in range(3)] == [
+        f'{tmp_path}/val/images/{number}.png' for number in (10, 11, 12)
+    ]
+    content['images'][1]['file_name'] = written.format('more/10.png')
+    write(tmp_path / 'val/result.json', content)
+    with pytest.raises(UserError, match=r'val/images/10.png is there, but 3 images share 2 such names'):
+        own_data.read(str(tmp_path))
 
 
 @pytest.mark.parametrize('part', ['images', 'categories'])

@@ -231,6 +231,19 @@ def test_annotations_from_0(tmp_path, backend, metric):
 
 
 @pytest.mark.parametrize('backend', coco_metric.BACKENDS)
+def test_a_class_that_the_file_lacks(tmp_path, backend):
+    """Its AP is unknown, and takes no part in the mean."""
+    truth, results = random_case(14)
+    path = write_json(tmp_path / 'truth.json', truth)
+    settings = dict(classwise=True, proposal_nums=(1, 10, 100))
+    expected = compute(MMDetCocoMetric(path, **settings), truth, results)
+    assert not any(annotation['category_id'] == IDS[-1] for annotation in truth['annotations'])
+    shorter = write_json(tmp_path / 'shorter.json', truth | dict(categories=truth['categories'][:-1]))
+    found = compute(CocoMetric(shorter, backend=backend, **settings), truth, results)
+    assert equal(found, expected)
+
+
+@pytest.mark.parametrize('backend', coco_metric.BACKENDS)
 def test_objects_marked_ignore(tmp_path, backend):
     """They count neither way, as crowds do; mmdet's metric counts them as missed."""
     truth, results = random_case(13)

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.fileio import list_from_file
 
 from sparse_rcnn_ext.datasets.coco_dataset import CocoDataset
+from sparse_rcnn_ext.datasets.own_files import base_name
 from sparse_rcnn_ext.engine.data_paths import walk_datasets
 from sparse_rcnn_ext.engine.errors import UserError
 
@@ -32,6 +33,8 @@ class Source:
     by_name: bool
     """Whether classes get their labels by name, as in our data set; in mmdet's their order in the file counts."""
     use_crowd: bool
+    base_names: bool
+    """Whether images lie in the folder under the last part of their file names."""
     drop_empty: bool
     """Whether images without a box of the classes are left out."""
     min_size: float
@@ -51,6 +54,7 @@ class Source:
 
     def path(self, file_name: str) -> str:
         """Where the image lies."""
+        file_name = base_name(file_name) if self.base_names else file_name
         return os.path.join(self.image_folder, file_name)  # noqa: PTH118  (a pathlib.Path breaks s3://)
 
 
@@ -107,6 +111,7 @@ def _read_source(cfg: Config, split: str, name: str, setting: str, node: dict) -
         classes=_read_classes(setting, node, dataset_class),
         by_name=issubclass(dataset_class, CocoDataset),
         use_crowd=bool(node.get('use_crowd', False)),
+        base_names=bool(node.get('base_names', False)),
         drop_empty=bool(filters.get('filter_empty_gt', False)),
         min_size=filters.get('min_size', 0),
         indices=tuple(indices) if isinstance(indices, (list, tuple)) else indices,

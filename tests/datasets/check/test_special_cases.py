@@ -44,6 +44,25 @@ def test_without_iscrowd_and_area(data):
     }
 
 
+def test_an_evaluation_without_a_class(data):
+    for split in ('train', 'val'):
+        data.config[f'{split}_dataloader'].dataset.metainfo.classes = ('cat', 'dog', 'owl')
+    data.train['categories'].append(dict(id=9, name='owl'))
+    data.train['annotations'][0]['category_id'] = 9
+    data.config.model.roi_head.bbox_head.num_classes = 3
+    assert levels(check(data)) == {'class missing': ('note', 1)}
+
+    def check_val(**changes: list) -> dict:
+        (data.root / 'val.json').write_text(json.dumps(data.val | changes))
+        return levels(check_datasets(data.config, ('train', 'val'), threads=1))
+
+    categories = [*data.val['categories'], dict(id=9, name='Owl')]
+    assert check_val(categories=categories) == {'class missing': ('note', 1), 'other category': ('note', 1)}
+    boxes = [data.val['annotations'][0] | dict(category_id=9), *data.val['annotations'][1:]]
+    found = check_val(categories=categories, annotations=boxes)
+    assert found['class missing'] == ('error', 1)
+
+
 def test_ignored_boxes_and_the_id_0(data):
     """Our data set and metric know both; mmdet's do not."""
     for entry in data.val['annotations'][1:3]:
