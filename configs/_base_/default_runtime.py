@@ -15,6 +15,7 @@ default_hooks = dict(
     cpu_memory=dict(type='sparse_rcnn_ext.CpuMemoryHook'),
     finite_loss=dict(type='sparse_rcnn_ext.FiniteLossHook'),
     garbage=dict(type='sparse_rcnn_ext.GarbageHook'),
+    held_out=dict(type='sparse_rcnn_ext.HeldOutHook'),
     report=dict(type='sparse_rcnn_ext.ReportHook'),
     exact_resume=dict(type='sparse_rcnn_ext.ExactResumeHook'),
     resume_changes=dict(type='sparse_rcnn_ext.ResumeChangesHook'),

@@ -1,5 +1,7 @@
 # ---- What you will change; each is an option too: tools/train.py CONFIG --cfg-options data_root=data/cells
 data_root = 'data/mine/'  # as Roboflow or COCO lay it out; sparse_rcnn_ext/datasets/own_data.py lists the ways
+val_fraction = None  # where there is one file for all images: 0.2 holds out a fifth of them for validation
+split_seed = 0  # another one holds out others
 long_side = 640  # pixels; in training 0.75 to 1.25 times as many
 num_proposals = 100  # at least as many as an image has objects
 batch_size = 4  # images a process
@@ -24,7 +26,7 @@ knob_checks.check_whole(32, long_side=long_side)
 knob_checks.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
 knob_checks.check_whole(0, num_workers=num_workers)
 knob_checks.check_rate(base_lr=base_lr)
-own = own_data.read(data_root)
+own = own_data.read(data_root, val_fraction, split_seed)
 
 classes = own['classes']
 model = dict(own['model'], rpn_head=dict(num_proposals=num_proposals))

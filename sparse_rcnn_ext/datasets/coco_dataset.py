@@ -35,6 +35,7 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
         use_crowd: Learn from the boxes around crowds too. By default they are kept apart, as mmdet does
             (``ignore_flag`` 1).
         base_names: Look for every image in ``data_prefix`` itself, under the last part of its ``file_name``.
+        held_out: Take one part of the images of the file, see :func:`~sparse_rcnn_ext.datasets.held_out.part_of`.
         args, kwargs: See :class:`~sparse_rcnn_ext.datasets.bad_images.ChecksImages`, which has ``on_bad_image``, and
             mmdet's CocoDataset.
 
@@ -45,9 +46,13 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
 
     METAINFO: dict = {}
 
-    def __init__(self, *args, use_crowd: bool = False, base_names: bool = False, **kwargs) -> None:
+    def __init__(
+        self, *args, use_crowd: bool = False, base_names: bool = False, held_out: dict | None = None, **kwargs
+    ) -> None:
         self.use_crowd = use_crowd
         self.base_names = base_names
+        self.held_out = held_out
+        self._file_names: list[str] = []
         super().__init__(*args, **kwargs)
 
     @property
@@ -72,7 +77,9 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         """One entry for each image of the file, in its order; see mmdet's."""
-        coco = CocoFile(self.ann_file, self.backend_args)
+        coco = CocoFile(self.ann_file, self.backend_args, self.held_out)
+        if self.held_out:
+            self._file_names = [image['file_name'] for image in coco.dataset['images']]
         classes = self._metainfo.setdefault('classes', coco.names)
         if not classes:
             raise UserError(f'{coco.path} has no categories: list those of its annotations')
@@ -91,6 +98,11 @@ class CocoDataset(ChecksImages, PoolsImages, MMDetCocoDataset):
             )
             for image in coco.dataset['images']
         ]
+
+    def held_out_names(self) -> list[str]:
+        """With ``held_out``, the file names of the part, in the order of the file."""
+        self.full_init()
+        return self._file_names
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """What the pipeline starts from; see mmdet's.

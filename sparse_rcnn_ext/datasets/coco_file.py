@@ -9,6 +9,7 @@ from mmengine.fileio import get
 from sparse_rcnn_ext.engine.errors import UserError
 
 from .coco_entries import KEYS, check_entries, some_names
+from .held_out import part_of
 
 
 class CocoFile(COCO):
@@ -21,15 +22,20 @@ class CocoFile(COCO):
     Args:
         path: The file, as mmengine's file backends know it.
         backend_args: Of the backend.
+        held_out: Take one part of the images: the arguments of :func:`~sparse_rcnn_ext.datasets.held_out.part_of`.
 
     Raises:
         UserError: If it is no COCO detection file, or an id or a category's name stands in it twice.
     """
 
-    def __init__(self, path: str, backend_args: dict | None = None) -> None:
+    def __init__(self, path: str, backend_args: dict | None = None, held_out: dict | None = None) -> None:
         super().__init__()
         self.path = path
         self.dataset = load_coco(path, backend_args)
+        if held_out:
+            self.dataset['images'] = part_of(self.dataset['images'], **held_out)
+            kept = {image['id'] for image in self.dataset['images']}
+            self.dataset['annotations'] = [box for box in self.dataset['annotations'] if box['image_id'] in kept]
         for annotation in self.dataset['annotations']:
             if annotation.pop('ignore', False):
                 annotation['iscrowd'] = 1

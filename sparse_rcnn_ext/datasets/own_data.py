@@ -19,10 +19,11 @@ from pathlib import Path
 from sparse_rcnn_ext.engine.errors import UserError
 
 from .coco_file import load_coco, some_names
-from .own_files import SPLITS, find_file, find_images
+from .held_out import check_fraction, part_of
+from .own_files import SPLITS, find_file, find_images, find_whole_file
 
 
-def read(data_root: str) -> dict:
+def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0) -> dict:
     """Find the splits of a data set and read its classes.
 
     Below the root lie, for SPLIT in train, val (or valid) and, where there is one, test:
@@ -37,8 +38,14 @@ def read(data_root: str) -> dict:
     The classes are the categories of the training file, in its order. Roboflow's files have one more, named as the
     supercategory of the others: it is left out where no split has a box of it. Other splits may lack classes.
 
+    With ``val_fraction`` there is one file for all images instead, called as that of train, or as CVAT
+    (annotations/instances_default.json), FiftyOne (labels.json), Label Studio (result.json) or our conversions
+    (all.json) call it: see :func:`~sparse_rcnn_ext.datasets.held_out.part_of` for what it holds out.
+
     Args:
         data_root: The folder.
+        val_fraction: Share of the images that is held out for validation; None: it has a file of its own.
+        split_seed: Another one holds out other images.
 
     Returns:
         ``classes``, the names, and parts of a config: ``model`` (its num_classes), ``train_dataloader``,
@@ -52,24 +59,37 @@ def read(data_root: str) -> dict:
     if not root.is_dir():
         where = '' if root.is_absolute() else f' below the current folder {Path.cwd()}'
         raise UserError(f'there is no folder {data_root}{where}: set data_root to that of your data')
-    files = {split: found for split in SPLITS if (found := find_file(root, split))}
+    if val_fraction is None:
+        files = {split: found for split in SPLITS if (found := find_file(root, split))}
+    else:
+        check_fraction(val_fraction, split_seed)
+        whole = find_whole_file(root)
+        files = dict(train=whole, val=whole)
+        if test := find_file(root, 'test'):
+            files['test'] = test
     contents = {split: load_coco(str(root / file)) for split, (file, _) in files.items()}
     classes = _classes({str(root / files[split][0]): content for split, content in contents.items()})
     datasets = {}
     for split, (file, name) in files.items():
         images = find_images(root, file, name, contents[split])
-        datasets[split] = dict(
+        dataset = datasets[split] = dict(
             data_root=f'{root.as_posix()}/',
             ann_file=file,
             data_prefix=dict(img=images.prefix),
             metainfo=dict(classes=classes),
         )
         if images.base_names:
-            datasets[split].update(type='sparse_rcnn_ext.CocoDataset', base_names=True)
+            dataset.update(type='sparse_rcnn_ext.CocoDataset', base_names=True)
+        if val_fraction is not None and split != 'test':
+            held_out = dict(part=split, val_fraction=val_fraction, split_seed=split_seed)
+            part_of(contents[split]['images'], **held_out)  # or it would be noticed in the middle of a start
+            dataset.update(type='sparse_rcnn_ext.CocoDataset', held_out=held_out)
     datasets.setdefault('test', datasets['val'])
     settings = {f'{split}_dataloader': dict(dataset=dataset) for split, dataset in datasets.items()}
     for split in ('val', 'test'):
-        settings[f'{split}_evaluator'] = dict(ann_file=(root / datasets[split]['ann_file']).as_posix())
+        evaluator = settings[f'{split}_evaluator'] = dict(ann_file=(root / datasets[split]['ann_file']).as_posix())
+        if 'held_out' in datasets[split]:
+            evaluator.update(type='sparse_rcnn_ext.CocoMetric', held_out=datasets[split]['held_out'])
     model = dict(roi_head=dict(bbox_head=dict(num_classes=len(classes))))
     return dict(classes=classes, model=model, **settings)
 

@@ -21,6 +21,20 @@ _ANN_FILES = (
     'coco/{split}.json',
     '{split}.json',
 )
+# One file for all images: CVAT and datumaro, FiftyOne, Label Studio, Roboflow, and what our conversions write.
+_WHOLE_FILES = (
+    'annotations/instances_default.json',
+    'annotations/instances_all.json',
+    'annotations/annotations.json',
+    'annotations/all.json',
+    'labels.json',
+    'result.json',
+    '_annotations.coco.json',
+    'annotations.json',
+    'coco/all.json',
+    'all.json',
+)
+WHOLE = 'default'
 SPLITS = {'train': ('train',), 'val': ('val', 'valid'), 'test': ('test',)}
 # Below the root too; the folder in which the file's first image lies is taken.
 _IMAGE_FOLDERS = (
@@ -65,15 +79,42 @@ def find_file(root: Path, split: str) -> tuple[str, str] | None:
     if split == 'test':
         return None
     raise UserError(
-        f'{root} has no annotation file for {split}; looked for {", ".join(candidates)}: '
-        f'{_advice(root, split, [*candidates])}'
+        f'{root} has no annotation file for {split}; looked for '
+        f'{", ".join(file for file, name in candidates.items() if name == split)}'
+        f'{" (or valid for val)" if split == "val" else ""}: {_advice(root, split, [*candidates])}'
     )
+
+
+def find_whole_file(root: Path) -> tuple[str, str]:
+    """The annotation file of all images, from the root on, which may be called that of train; and what it calls them.
+
+    Raises:
+        UserError: If there is none, or several, or one for the validation.
+    """
+    of_split = {
+        split: {pattern.format(split=name): name for pattern in _ANN_FILES for name in SPLITS[split]}
+        for split in SPLITS
+    }
+    if others := [file for file in of_split['val'] if (root / file).is_file()]:
+        raise UserError(f'{root} has a file for val, {others[0]}: leave val_fraction away, or remove the file')
+    candidates = dict.fromkeys(_WHOLE_FILES, WHOLE) | of_split['train']
+    found = [file for file in candidates if (root / file).is_file()]
+    if len(found) > 1:
+        raise UserError(f'{root} has {len(found)} files for all images, {", ".join(found)}: keep one of them there')
+    if not found:
+        raise UserError(
+            f'{root} has no annotation file for all images; looked for {", ".join(candidates)}: '
+            f'{_advice(root, "train", [*candidates])}'
+        )
+    return found[0], candidates[found[0]]
 
 
 def _advice(root: Path, split: str, candidates: list[str]) -> str:
     """What to do about a missing file, by what else is there."""
     if split == 'val':
-        return 'set images aside for it, a fifth perhaps, and list them there'
+        return 'give val_fraction=0.2 to hold out a fifth of the images, or list some there'
+    if whole := [file for file in _WHOLE_FILES if (root / file).is_file()]:
+        return f'give val_fraction=0.2 to hold out a fifth of the images of {whole[0]} for validation'
     there = sorted(path.relative_to(root).as_posix() for path in root.rglob('*.json'))
     if there:
         near = [(file, match) for file in there for match in get_close_matches(file, candidates, 1)]

@@ -31,6 +31,7 @@ class CocoMetric(MMDetCocoMetric):
         backend: What computes ``bbox`` and ``proposal``: 'hotcoco', or 'pycocotools' by way of mmdet, which gives the
             same numbers, to 1e-12, in more than forty times the time. A ``metric`` that names ``segm`` is computed by
             mmdet in any case.
+        held_out: That of the data set, if it has one: a part of the images of ``ann_file``.
         settings: See mmdet's CocoMetric. Its ``sort_categories`` makes no difference here.
 
     Raises:
@@ -43,6 +44,7 @@ class CocoMetric(MMDetCocoMetric):
         ann_file: str | None = None,
         backend_args: dict | None = None,
         backend: str = 'hotcoco',
+        held_out: dict | None = None,
         **settings,
     ) -> None:
         super().__init__(backend_args=backend_args, **settings)
@@ -65,7 +67,7 @@ class CocoMetric(MMDetCocoMetric):
         # pycocotools looks a threshold up in an array; a config can only give numbers.
         self.iou_thrs = np.atleast_1d(self.iou_thrs)
         if ann_file is not None:
-            self._coco_api = CocoFile(ann_file, backend_args)
+            self._coco_api = CocoFile(ann_file, backend_args, held_out)
             self._coco_api.number_annotations()
 
     @MMDetCocoMetric.dataset_meta.setter

@@ -4,11 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, METRICS
 
 from sparse_rcnn_ext.datasets import own_data
+from sparse_rcnn_ext.datasets.held_out import part_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.datasets.tiny_coco import categories, cats_and_dogs, write
@@ -162,7 +164,8 @@ def test_no_annotations(tmp_path):
 @pytest.mark.parametrize(
     ('files', 'advice'),
     [
-        (['labels.json'], r'those that are there \(labels.json\)'),
+        (['labels.json'], r'give val_fraction=0.2 to hold out a fifth of the images of labels.json for validation$'),
+        (['mine.json'], r'those that are there \(mine.json\)'),
         (
             ['export/trian.json', 'export/x.json'],
             r'\(export/trian.json, export/x.json\), such as export/trian.json to coco/train.json$',
@@ -190,8 +193,78 @@ def test_what_is_there_instead(tmp_path, files, advice):
 @pytest.mark.parametrize('splits', [('train',), ('train', 'test')])
 def test_no_validation(tmp_path, splits):
     make(tmp_path, 'roboflow', splits)
-    with pytest.raises(UserError, match=r'has no annotation file for val; .*valid/_annotations.*: set images aside'):
+    with pytest.raises(UserError, match=r'for val; looked for .* \(or valid for val\): give val_fraction=0.2 '):
         own_data.read(str(tmp_path))
+
+
+WHOLE = {
+    'CVAT': ('annotations/instances_default.json', 'images/default'),
+    'FiftyOne': ('labels.json', 'data'),
+    'Label Studio': ('result.json', 'images'),
+    'converted': ('all.json', 'JPEGImages'),
+    'converted beside': ('coco/all.json', 'images'),
+    'train': ('train/_annotations.coco.json', 'train'),
+}
+
+
+@pytest.mark.parametrize('layout', WHOLE)
+def test_one_file_for_all_images(tmp_path, layout):
+    file, folder = WHOLE[layout]
+    content = cats_and_dogs(10)
+    write(tmp_path / file, content, tmp_path / folder)
+    settings = own_data.read(str(tmp_path), 0.3, 4)
+    assert settings['test_dataloader'] == settings['val_dataloader']
+    assert settings['test_evaluator'] == settings['val_evaluator']
+    assert settings['val_evaluator']['held_out'] == settings['val_dataloader']['dataset']['held_out']
+    names = {}
+    for split in ('train', 'val'):
+        dataset = build(settings, split)
+        names[split] = [Path(dataset.get_data_info(index)['img_path']).name for index in range(len(dataset))]
+        assert (
+            dataset.held_out_names()
+            == names[split]
+            == [image['file_name'] for image in part_of(content['images'], split, 0.3, 4)]
+        )
+        assert Path(dataset.get_data_info(0)['img_path']).is_file()
+    assert len(names['val']) == 3 and len(names['train']) == 7
+    # The metric has the truth of these alone.
+    metric = METRICS.build(settings['val_evaluator'])
+    metric.dataset_meta = dataset.metainfo
+    samples = [dataset.get_data_info(index) for index in range(3)]
+    found = [
+        dict(
+            img_id=sample['img_id'],
+            bboxes=np.array([one['bbox'] for one in sample['instances']]),
+            labels=np.array([one['bbox_label'] for one in sample['instances']]),
+            scores=np.ones(len(sample['instances'])),
+        )
+        for sample in samples
+    ]
+    assert metric.compute_metrics([(sample, result) for sample, result in zip(samples, found)])['bbox_mAP'] == 1
+
+
+def test_one_file_and_a_test_split(tmp_path):
+    write(tmp_path / 'train.json', cats_and_dogs(5), tmp_path / 'images')
+    write(tmp_path / 'test.json', cats_and_dogs(2, 10), tmp_path / 'images')
+    settings = own_data.read(str(tmp_path), 0.2)
+    assert [len(build(settings, split)) for split in SPLITS] == [4, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ('files', 'fraction', 'message'),
+    [
+        (['train.json', 'val.json'], 0.2, 'has a file for val, val.json: leave val_fraction away'),
+        (['train.json', 'all.json'], 0.2, 'has 2 files for all images, all.json, train.json: keep one'),
+        (['mine.json'], 0.2, r'has no annotation file for all images; .*one of those that are there \(mine.json\)'),
+        (['train.json'], 2, 'val_fraction is 2: set it to a number between 0 and 1'),
+        (['train.json'], 0.9, 'val_fraction=0.9 of 3 images holds out 3'),
+    ],
+)
+def test_nothing_to_hold_out_of(tmp_path, files, fraction, message):
+    for file in files:
+        write(tmp_path / file, cats_and_dogs(3), tmp_path / 'images')
+    with pytest.raises(UserError, match=message):
+        own_data.read(str(tmp_path), fraction)
 
 
 def test_two_layouts_at_once(tmp_path):

@@ -76,7 +76,7 @@ def make_place(folder: Path, repo: Path) -> Path:
 
 
 def make_data(folder: Path) -> None:
-    """COCO with all 80 classes, BCCD, an export of Roboflow, VOC and YOLO in one folder, CrowdHuman."""
+    """COCO with all 80 classes, BCCD, Roboflow, one file for all images, VOC and YOLO in one folder, CrowdHuman."""
     names = Config.fromfile(folder / 'configs/_base_/datasets/coco_detection.py').classes
     ids = {name: number for number, name in enumerate(names, start=1)}
     for first, split in ((0, 'train'), (10, 'val')):
@@ -87,6 +87,7 @@ def make_data(folder: Path) -> None:
         write(root / f'annotations/instances_{split}2017.json', content, root / f'{split}2017')
         pets = folder / 'data/mine' / ('valid' if split == 'val' else split)
         write(pets / '_annotations.coco.json', cats_and_dogs(4, first), pets)
+    write(folder / 'data/whole/all.json', cats_and_dogs(5), folder / 'data/whole/images')
     (folder / 'path/to').mkdir(parents=True)
     (folder / 'path/to/coco').symlink_to(folder / 'data/coco')
     (folder / 'COCO').symlink_to(folder / 'data/coco')

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import json
 import re
 from functools import reduce
 from pathlib import Path
@@ -14,9 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
-from sparse_rcnn_ext.datasets import own_data
 from sparse_rcnn_ext.registry import MODELS, TASK_UTILS
-from tests.datasets.tiny_coco import cats_and_dogs, write
 
 RECIPE = 'sparse-rcnn_r50_fpn_1x_coco.py'
 
@@ -62,19 +59,6 @@ def test_messages_are_those_of_the_code(repo_dir):
     for message in messages:
         parts = [part.strip() for part in message.split('…') if part.strip()]
         assert any(all(any(part in text for text in texts) for part in parts) for texts in files), message
-
-
-def test_split(repo_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write(Path('data/mine/all.json'), cats_and_dogs(10), Path('data/mine/images'))
-    (text,) = python_blocks(page(repo_dir, 'own-data.md'))
-    exec(text, {})
-    parts = {split: json.loads(Path(f'data/mine/{split}.json').read_text()) for split in ('train', 'val')}
-    ids = {split: {image['id'] for image in part['images']} for split, part in parts.items()}
-    assert len(ids['train']) == 8 and len(ids['val']) == 2 and not ids['train'] & ids['val']
-    for split, part in parts.items():
-        assert sorted(box['image_id'] for box in part['annotations']) == sorted([*ids[split], *ids[split]])
-    assert own_data.read('data/mine')['classes'] == ('cat', 'dog')
 
 
 def test_own_proposal_boxes(repo_dir, tmp_path, monkeypatch):

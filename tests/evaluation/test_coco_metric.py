@@ -119,8 +119,8 @@ def test_image_without_detections(tmp_path):
 def test_missing_class_lists_both_sides(tmp_path):
     content = truth(cat=1, dog=2, owl=3)
     path = write(tmp_path / 'truth.json', content)
-    with pytest.raises(UserError, match=r"lacks 1 of .* 4 classes, 'bird', and has the categories 'cat', 'dog', 'owl'"):
-        evaluate(path, (*NAMES, 'bird'), samples(content, NAMES))
+    with pytest.raises(UserError, match=r"lacks 1 of .* 3 classes, 'bird', and has the categories 'cat', 'dog', 'owl'"):
+        evaluate(path, ('cat', 'dog', 'bird'), samples(content, NAMES))  # the owls may be its birds
 
 
 @pytest.mark.parametrize(('label', 'by_file'), [(3, True), (57, True), (57, False)])

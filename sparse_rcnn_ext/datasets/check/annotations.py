@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.fileio import get
 
+from sparse_rcnn_ext.datasets.held_out import part_of
 from sparse_rcnn_ext.engine.errors import UserError
 
 
@@ -61,17 +62,20 @@ class Annotations:
     """(M,) whether the entry says nothing on ``area``, or ``iscrowd``; not all code has a default for that."""
 
 
-def read_annotations(path: str, backend_args: dict | None) -> Annotations:
+def read_annotations(path: str, backend_args: dict | None, held_out: dict | None = None) -> Annotations:
     """Read a file.
 
     Args:
         path: Where it lies, for mmengine's file backend.
         backend_args: Of that backend.
+        held_out: Of the data set: a part of the images, and their boxes.
 
     Raises:
         UserError: If it is no JSON, or has no list of images or of categories.
     """
     content = _load(path, backend_args)
+    if held_out:
+        _keep_part(content, held_out)
     images, broken_images = {}, []
     for number, entry in enumerate(content['images']):
         image = _image_entry(entry)
@@ -140,6 +144,19 @@ def _load(path: str, backend_args: dict | None) -> dict:
         if not isinstance(content.get(key), list):
             raise UserError(f'the annotation file {path} has no list "{key}": it must be a COCO detection file')
     return content
+
+
+def _keep_part(content: dict, held_out: dict) -> None:
+    usable = [entry for entry in content['images'] if _image_entry(entry)]
+    kept = {entry['id'] for entry in part_of(usable, **held_out)}
+    others = {entry['id'] for entry in usable} - kept
+    for part, key in (('images', 'id'), ('annotations', 'image_id')):
+        # What is broken belongs to both parts.
+        content[part] = [
+            entry
+            for entry in content[part]
+            if not (isinstance(entry, dict) and _has_id(entry, key) and entry[key] in others)
+        ]
 
 
 def _image_entry(entry: object) -> ImageEntry | None:

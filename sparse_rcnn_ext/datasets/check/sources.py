@@ -33,6 +33,8 @@ class Source:
     by_name: bool
     """Whether classes get their labels by name, as in our data set; in mmdet's their order in the file counts."""
     use_crowd: bool
+    held_out: dict | None
+    """Which part of the file's images it has; None: all."""
     base_names: bool
     """Whether images lie in the folder under the last part of their file names."""
     drop_empty: bool
@@ -111,6 +113,7 @@ def _read_source(cfg: Config, split: str, name: str, setting: str, node: dict) -
         classes=_read_classes(setting, node, dataset_class),
         by_name=issubclass(dataset_class, CocoDataset),
         use_crowd=bool(node.get('use_crowd', False)),
+        held_out=node.get('held_out'),
         base_names=bool(node.get('base_names', False)),
         drop_empty=bool(filters.get('filter_empty_gt', False)),
         min_size=filters.get('min_size', 0),

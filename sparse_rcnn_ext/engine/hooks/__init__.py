@@ -9,6 +9,7 @@ from .exact_resume import ExactResumeHook
 from .fast_inference import FastInferenceHook
 from .finite_loss import FiniteLossHook
 from .garbage import GarbageHook
+from .held_out import HeldOutHook
 from .last_epochs_pipeline import LastEpochsPipelineHook
 from .report import ReportHook
 from .resume_changes import ResumeChangesHook
@@ -24,6 +25,7 @@ __all__ = [
     'FastInferenceHook',
     'FiniteLossHook',
     'GarbageHook',
+    'HeldOutHook',
     'LastEpochsPipelineHook',
     'ReportHook',
     'ResumeChangesHook',

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.datasets.check import check_datasets
+from sparse_rcnn_ext.datasets.held_out import part_of
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.datasets.check.small_data import WIDTH, SmallData, check, encode, levels
 
@@ -42,6 +43,26 @@ def test_without_iscrowd_and_area(data):
         'no iscrowd or area': ('error', 4),
         'image without boxes': ('note', 1),
     }
+
+
+def test_one_file_for_two_parts(data):
+    """What a data set does not have is no finding of it."""
+    for number in range(4, 10):
+        data.add_image(f'train{number}.jpg', seed=200 + number)
+    data.write()
+    names = {image['id']: image['file_name'] for image in data.train['images']}
+    counts = {}
+    for split in ('train', 'val'):
+        dataset = data.config[f'{split}_dataloader'].dataset
+        dataset.update(ann_file='train.json', held_out=dict(part=split, val_fraction=0.2, split_seed=0))
+        if split == 'val':
+            data.config.val_evaluator.ann_file = str(data.root / 'train.json')
+        facts = check_datasets(data.config, (split,), threads=1).facts[0]
+        counts[split] = [image.file_name for image in facts.annotations.images]
+        assert counts[split] == [image['file_name'] for image in part_of(data.train['images'], split, 0.2)]
+        inside = [entry for entry in data.train['annotations'] if names[entry['image_id']] in counts[split]]
+        assert len(facts.annotations.xywh) == len(inside)
+    assert len(counts['val']) == 2 and len(counts['train']) == 8
 
 
 def test_an_evaluation_without_a_class(data):

@@ -1,0 +1,50 @@
+"""One annotation file for all images, of which a share is held out for validation."""
+
+import hashlib
+from collections.abc import Sequence
+
+from sparse_rcnn_ext.engine.errors import UserError
+
+PARTS = ('train', 'val')
+
+
+def part_of(images: Sequence[dict], part: str, val_fraction: float, split_seed: int = 0) -> list[dict]:
+    """The images of a part, in their order.
+
+    Those held out are the ``val_fraction`` of all images, at least one, whose file names come first when hashed
+    together with the seed: the same on every machine, whatever the order in the file, and nearly the same when images
+    are added.
+
+    Args:
+        images: Of a COCO file, with ``file_name``.
+        part: 'train' or 'val'.
+        val_fraction: Between 0 and 1.
+        split_seed: Another one holds out other images.
+
+    Raises:
+        UserError: If a setting is none of these, or a part would be empty.
+    """
+    check_fraction(val_fraction, split_seed)
+    if part not in PARTS:
+        raise UserError(f"the part of a held_out is {part!r}: set it to 'train' or 'val'")
+    count = max(1, round(len(images) * val_fraction))
+    if count >= len(images):
+        raise UserError(
+            f'val_fraction={val_fraction:g} of {len(images)} images holds out {count} and leaves none to learn from: '
+            'give more images, or a smaller fraction'
+        )
+    ranked = sorted(range(len(images)), key=lambda place: (_hash(images[place]['file_name'], split_seed), place))
+    held_out = set(ranked[:count])
+    return [image for place, image in enumerate(images) if (place in held_out) == (part == 'val')]
+
+
+def check_fraction(val_fraction: object, split_seed: object) -> None:
+    """Raise UserError unless these are a number between 0 and 1, and a whole number."""
+    if type(val_fraction) not in (int, float) or not 0 < val_fraction < 1:
+        raise UserError(f'val_fraction is {val_fraction!r}: set it to a number between 0 and 1, such as 0.2')
+    if type(split_seed) is not int:
+        raise UserError(f'split_seed is {split_seed!r}: set it to a whole number')
+
+
+def _hash(file_name: str, seed: int) -> bytes:
+    return hashlib.sha256(f'{seed}/{file_name}'.encode(errors='surrogatepass')).digest()
