@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import hotcoco
 import numpy as np
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from sparse_rcnn_ext.visualization.agreement import agree
+from sparse_rcnn_ext.visualization.agreement import agree, pair
 
 from .judgement import Judgement
 
@@ -79,25 +78,25 @@ def rank_images(outcomes: Sequence[ImageOutcome], number: int) -> tuple[list[int
 def confusion_matrix(outcomes: Sequence[ImageOutcome], num_classes: int) -> np.ndarray:
     """How often an object of the row's class was taken for the column's.
 
-    The library pairs the surest detections first with the objects on which they lie, whatever the class. Crowds, and
-    the detections that lie in them, take no part.
+    The surest detections are paired first with the objects on which they lie, whatever the class. Crowds, and the
+    detections that lie in them, take no part.
 
     Returns:
         (K + 1, K + 1) counts. The last column: objects that were missed. The last row: detections of nothing, or of an
         object that a surer one took.
     """
-    objects = [outcome.truth[~outcome.truth.crowds] for outcome in outcomes]
-    detections = [outcome.detections[~_only_in_crowd(outcome.truth, outcome.detections)] for outcome in outcomes]
-    truth = hotcoco.COCO.from_arrays(
-        [dict(id=image) for image in range(len(outcomes))],
-        [dict(id=label, name=str(label)) for label in range(num_classes)],
-        *(column.numpy() for column in _columns(objects)),
-    )
-    images, labels, boxes = _columns(detections)
-    scores = torch.cat([torch.zeros(0), *(instances.scores for instances in detections)])
-    found = truth.load_res(torch.column_stack([images, boxes, scores, labels]).double().numpy())
-    evaluation = hotcoco.COCOeval(truth, found, 'bbox')
-    return evaluation.confusion_matrix(MIN_IOU, max_det=max(1, len(scores)))['matrix'].astype(int)
+    matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=int)
+    for truth, detections, _, _ in outcomes:
+        objects = truth[~truth.crowds]
+        detections = detections[~_only_in_crowd(truth, detections)]
+        partners = pair(bbox_overlaps(detections.bboxes, objects.bboxes), MIN_IOU)
+        paired = partners >= 0
+        missed = torch.ones(len(objects), dtype=torch.bool)
+        missed[partners[paired]] = False
+        np.add.at(matrix, (objects.labels[partners[paired]], detections.labels[paired]), 1)
+        np.add.at(matrix, (objects.labels[missed], num_classes), 1)
+        np.add.at(matrix, (num_classes, detections.labels[~paired]), 1)
+    return matrix
 
 
 def _only_in_crowd(truth: InstanceData, detections: InstanceData) -> Tensor:
@@ -106,12 +105,3 @@ def _only_in_crowd(truth: InstanceData, detections: InstanceData) -> Tensor:
     shares = bbox_overlaps(detections.bboxes, truth.bboxes, mode='iof') * (same_class & truth.crowds)
     overlaps = bbox_overlaps(detections.bboxes, truth.bboxes) * (same_class & ~truth.crowds)
     return (shares >= MIN_IOU).any(dim=1) & ~(overlaps >= MIN_IOU).any(dim=1)
-
-
-def _columns(images: Sequence[InstanceData]) -> tuple[Tensor, Tensor, Tensor]:
-    """All instances: places of their images (N,), labels (N,), and boxes (N, 4) of left, top, width, height."""
-    counts = torch.tensor([len(instances) for instances in images], dtype=torch.long)
-    labels = torch.cat([torch.zeros(0, dtype=torch.long), *(instances.labels for instances in images)])
-    boxes = torch.cat([torch.zeros(0, 4), *(instances.bboxes for instances in images)]).double()
-    boxes[:, 2:] -= boxes[:, :2]
-    return torch.arange(len(images)).repeat_interleave(counts), labels, boxes

@@ -19,15 +19,30 @@ def agree(detections: InstanceData, truth: InstanceData, min_iou: float = 0.5) -
     Returns:
         Which detections are no mistake (D,), and which objects were found (G,); crowds never count as found.
     """
-    right = torch.zeros(len(detections), dtype=torch.bool)
-    found = torch.zeros(len(truth), dtype=torch.bool)
-    if not len(detections) or not len(truth):
-        return right, found
     boxes, same_class = detections.bboxes.cpu(), detections.labels.cpu()[:, None] == truth.labels  # (D, G)
     overlaps = bbox_overlaps(boxes, truth.bboxes) * (same_class & ~truth.crowds)
     in_crowd = bbox_overlaps(boxes, truth.bboxes, mode='iof') * (same_class & truth.crowds)
-    for index, row in enumerate(overlaps):
-        best = row.masked_fill(found, 0).argmax()
-        if not found[best] and row[best] >= min_iou:
-            right[index] = found[best] = True
-    return right | (in_crowd >= min_iou).any(dim=1), found
+    partners = pair(overlaps, min_iou)
+    found = torch.zeros(len(truth), dtype=torch.bool)
+    found[partners[partners >= 0]] = True
+    return (partners >= 0) | (in_crowd >= min_iou).any(dim=1), found
+
+
+def pair(overlaps: Tensor, min_iou: float) -> Tensor:
+    """Give each detection in turn the object that it overlaps most, of those that are left.
+
+    Args:
+        overlaps: (D, G), the most confident detection first.
+        min_iou: The least overlap of a pair, above 0.
+
+    Returns:
+        (D,), the object of each; -1: none.
+    """
+    partners = torch.full((len(overlaps),), -1)
+    left = overlaps.clone()
+    for index, row in enumerate(left if overlaps.shape[1] else ()):
+        best = row.argmax()
+        if row[best] >= min_iou:
+            partners[index] = best
+            left[:, best] = 0
+    return partners

@@ -1,7 +1,7 @@
 """hotcoco, as the metric calls it, against pycocotools called by hand."""
 
-import gc
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from numpy.random import default_rng
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from sparse_rcnn_ext.evaluation import box_evaluation
 from sparse_rcnn_ext.evaluation.box_evaluation import are_finite, evaluate_boxes
 from tests.evaluation.random_boxes import random_results, random_truth
 
@@ -116,15 +117,37 @@ def test_coco(shared_dir, use_categories, max_detections):
     compare(truth, results, use_categories, max_detections)
 
 
-def test_table_and_garbage_collector(capsys):
+def test_without_the_threads_of_the_library(monkeypatch):
+    """A process that was forked after an evaluation lacks them, and would wait for ever: pycocotools takes over."""
+    generator = default_rng(4)
+    truth = random_truth(generator, ['b', 'a'], [1, 2], first_id=0)
+    results = random_results(generator, truth)
+    evaluations = []
+    for lost in (False, True):
+        monkeypatch.setitem(box_evaluation._threads, 'lost', lost)
+        evaluations.append(evaluate_boxes(index(truth), [1, 2], results, True, MAX_DETECTIONS, COCO_IOUS))
+    np.testing.assert_allclose(evaluations[0].stats, evaluations[1].stats, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(*(one.eval['precision'] for one in evaluations), rtol=0, atol=1e-12)
+    assert max(evaluations[0].stats) > 0
+
+
+@pytest.mark.parametrize('started', [False, True])
+def test_a_fork_loses_threads_that_were_started(monkeypatch, started):
+    monkeypatch.setitem(box_evaluation._threads, 'started', started)
+    child = os.fork()
+    if child == 0:
+        os._exit(int(box_evaluation._threads['lost']))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(started)
+    assert not box_evaluation._threads['lost']
+
+
+def test_table(capsys):
     generator = default_rng(3)
     truth = random_truth(generator, [1, 2, 3], [1, 2])
     results = random_results(generator, truth)
     by_pycocotools(truth, results, True, MAX_DETECTIONS, COCO_IOUS)
     table = capsys.readouterr().out.splitlines()[-12:]
-    assert gc.isenabled()
     evaluate_boxes(index(truth), [1, 2], results, True, MAX_DETECTIONS, COCO_IOUS)
-    assert gc.isenabled()
     assert capsys.readouterr().out.splitlines()[-12:] == table
 
 
