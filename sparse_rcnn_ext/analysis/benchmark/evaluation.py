@@ -1,24 +1,28 @@
 """COCO evaluation of the same detections by pycocotools and by hotcoco, both through our CocoMetric."""
 
+import gc
 import io
 import json
 import logging
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
 from sparse_rcnn_ext.datasets.coco_file import CocoFile
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.evaluation import CocoMetric
 
+from .process_memory import RESET, reset_peak, resident
 from .result import Result
 from .settings import Setting
-from .timing import alternate, timed
+from .timing import BYTES, Comparison, alternate, timed
 
-WHOLE = 'COCO evaluation'
+WHOLE, PEAK = 'COCO evaluation', 'peak memory'
 OURS, THEIRS = 'hotcoco', 'pycocotools'
 # All twelve of COCO. mmdet takes the last six by place, whatever the proposal_nums.
 ITEMS = ['mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
@@ -34,7 +38,7 @@ CROWDS = 0.02
 def measure_evaluation(
     setting: Setting, images: int = 500, annotations: Path | None = None, detections: Path | None = None
 ) -> Result:
-    """Seconds from detections in memory to the numbers.
+    """Seconds from detections in memory to the numbers, and on Linux the memory that it takes.
 
     Args:
         setting: Its ``rounds`` and ``seed`` count, and its ``boxes`` in synthetic images.
@@ -59,17 +63,14 @@ def measure_evaluation(
             annotations.write_text(json.dumps(truth))
             detections.write_text(json.dumps(found))
         results, classes = read_results(annotations, detections)
-        metrics = {}
-        for backend in (OURS, THEIRS):
-            config = dict(type='sparse_rcnn_ext.CocoMetric', ann_file=str(annotations), backend=backend)
-            metric = METRICS.build(config | dict(proposal_nums=(1, 10, 100), metric_items=ITEMS))
-            metric.dataset_meta = dict(classes=classes)
-            metrics[backend] = metric
-
+        metrics = {backend: _metric(backend, annotations, classes) for backend in (OURS, THEIRS)}
         numbers = {backend: _numbers(metric, results) for backend, metric in metrics.items()}
         check_same_numbers(numbers[OURS], numbers[THEIRS])
         measures = (timed(lambda metric=metric: _numbers(metric, results), WHOLE, 'cpu') for metric in metrics.values())
         comparisons = alternate(*measures, setting.rounds, WHOLE)
+        if RESET.exists():
+            peaks = (peak_of(backend, annotations, detections) for backend in (OURS, THEIRS))
+            comparisons.append(Comparison(PEAK, BYTES, *((peak,) for peak in peaks)))
     count = sum(len(found['scores']) for _, found in results)
     notes = [
         f'Ours is {OURS}, the other {THEIRS}, both through our CocoMetric. '
@@ -78,7 +79,31 @@ def measure_evaluation(
     return Result('evaluation', setting, comparisons, notes, title=f'{len(results)} images, {count} detections')
 
 
-def _numbers(metric: object, results: list) -> dict[str, float]:
+def peak_of(backend: str, annotations: Path, detections: Path) -> int:
+    """Bytes that an evaluation takes at its peak, above what was there before it, in a process of its own."""
+    # Not forked: it would have the memory of this process, and take what is free there first.
+    with ProcessPoolExecutor(1, get_context('spawn')) as pool:
+        return pool.submit(_measure_peak, backend, annotations, detections).result()
+
+
+def _measure_peak(backend: str, annotations: Path, detections: Path) -> int:
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
+    results, classes = read_results(annotations, detections)
+    metric = _metric(backend, annotations, classes)
+    gc.collect()
+    reset_peak()
+    before = resident('VmRSS')
+    _numbers(metric, results)
+    return resident('VmHWM') - before
+
+
+def _metric(backend: str, annotations: Path, classes: tuple[str, ...]) -> CocoMetric:
+    metric = CocoMetric(str(annotations), backend=backend, proposal_nums=(1, 10, 100), metric_items=ITEMS)
+    metric.dataset_meta = dict(classes=classes)
+    return metric
+
+
+def _numbers(metric: CocoMetric, results: list) -> dict[str, float]:
     # Both write a table; here only the time counts.
     with redirect_stdout(io.StringIO()):
         return metric.compute_metrics(results)
