@@ -30,7 +30,7 @@ def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0)
 
     - SPLIT/_annotations.coco.json, with the images beside it (Roboflow, RF-DETR), or
     - annotations/instances_SPLIT2017.json, annotations/instances_SPLIT.json or annotations/SPLIT.json (COCO), or
-    - SPLIT/labels.json (FiftyOne), SPLIT/result.json (Label Studio), SPLIT/annotations/instances.json (Supervisely), or
+    - SPLIT/labels.json (FiftyOne), SPLIT/result.json (Label Studio), SPLIT/annotations/*.json (Supervisely), or
     - coco/SPLIT.json or SPLIT.json,
 
     and the images in SPLIT, SPLIT2017, a folder images, data or img, JPEGImages, the root itself, or where they say.

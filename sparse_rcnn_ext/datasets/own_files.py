@@ -15,9 +15,7 @@ _ANN_FILES = (
     'annotations/{split}.json',
     '{split}/labels.json',
     '{split}/result.json',
-    '{split}/annotations/instances.json',
-    '{split}/annotations/annotations.json',
-    '{split}/annotations/{split}.json',
+    '{split}/annotations/*.json',
     'coco/{split}.json',
     '{split}.json',
 )
@@ -71,11 +69,11 @@ def find_file(root: Path, split: str) -> tuple[str, str] | None:
         UserError: If there is none, or several.
     """
     candidates = {pattern.format(split=name): name for pattern in _ANN_FILES for name in SPLITS[split]}
-    found = [file for file in candidates if (root / file).is_file()]
+    found = _existing(root, candidates)
     if len(found) > 1:
         raise UserError(f'{root} has {len(found)} files for {split}, {", ".join(found)}: keep one of them there')
     if found:
-        return found[0], candidates[found[0]]
+        return found.popitem()
     if split == 'test':
         return None
     raise UserError(
@@ -95,10 +93,10 @@ def find_whole_file(root: Path) -> tuple[str, str]:
         split: {pattern.format(split=name): name for pattern in _ANN_FILES for name in SPLITS[split]}
         for split in SPLITS
     }
-    if others := [file for file in of_split['val'] if (root / file).is_file()]:
-        raise UserError(f'{root} has a file for val, {others[0]}: leave val_fraction away, or remove the file')
+    if others := _existing(root, of_split['val']):
+        raise UserError(f'{root} has a file for val, {next(iter(others))}: leave val_fraction away, or remove the file')
     candidates = dict.fromkeys(_WHOLE_FILES, WHOLE) | of_split['train']
-    found = [file for file in candidates if (root / file).is_file()]
+    found = _existing(root, candidates)
     if len(found) > 1:
         raise UserError(f'{root} has {len(found)} files for all images, {", ".join(found)}: keep one of them there')
     if not found:
@@ -106,7 +104,16 @@ def find_whole_file(root: Path) -> tuple[str, str]:
             f'{root} has no annotation file for all images; looked for {", ".join(candidates)}: '
             f'{_advice(root, "train", [*candidates])}'
         )
-    return found[0], candidates[found[0]]
+    return found.popitem()
+
+
+def _existing(root: Path, candidates: dict[str, str]) -> dict[str, str]:
+    return {
+        path.relative_to(root).as_posix(): name
+        for pattern, name in candidates.items()
+        for path in sorted(root.glob(pattern))
+        if path.is_file()
+    }
 
 
 def _advice(root: Path, split: str, candidates: list[str]) -> str:

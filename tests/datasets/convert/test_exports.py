@@ -6,11 +6,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mmengine.registry import DATASETS
 
+from sparse_rcnn_ext.datasets import own_data
 from sparse_rcnn_ext.datasets.convert import convert_voc, convert_yolo
 from sparse_rcnn_ext.datasets.convert.coco_json import CocoJson
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.evaluation import CocoMetric
+from sparse_rcnn_ext.evaluation.coco_metric import BACKENDS
 
 # Label Studio puts eight digits in front, and writes other letters than these as _.
 OTHER_NAME = re.compile(r'[0-9a-f]{8}-')
@@ -29,7 +34,10 @@ def lay(exports: Path, tool: str, root: Path, places: str) -> Path:
     shutil.copytree(exports / tool, root)
     subfolders = 'subfolders' in tool
     source = exports / ('images_sub' if subfolders else 'images')
-    names = {plain(path.stem): path.stem for path in root.rglob('*') if OTHER_NAME.match(path.stem)}
+    written = [path.stem for path in root.rglob('*')]
+    for path in root.rglob('result.json'):
+        written += [Path(image['file_name']).stem for image in json.loads(path.read_text())['images']]
+    names = {plain(name): name for name in written if OTHER_NAME.match(name)}
     for split in ('train', 'val'):
         for path in (source / split).rglob('*.*'):
             target = root / places.format(split) / path.relative_to(source / split)
@@ -132,3 +140,52 @@ def test_yolo_with_ids_of_coco(exports, tmp_path):
     root = lay(exports, 'sahi/yolo', tmp_path / 'set', 'images/{}')
     with pytest.raises(UserError, match=r'class numbers 1, 2, 3, 4, 5, 6, and its names are 0 person, .*--ids-from 1'):
         convert_yolo(root / 'data.yaml', None)
+
+
+@pytest.mark.parametrize(
+    ('tool', 'places', 'folders'),
+    [
+        ('labelstudio/coco_without_images', '{}/images', None),
+        ('globox/coco', 'images', None),
+        ('fiftyone/coco', '{}/data', {'train_': 'train', 'val_': 'val'}),
+        ('datumaro/coco_subfolders', 'images/{}', None),
+        ('supervision/coco', '{}', None),
+    ],
+)
+def test_coco(exports, tmp_path, tool, places, folders):
+    """Read by the folder alone; detections equal to the truth have an AP of 1, also where annotations count from 0."""
+    root = lay(exports, tool, tmp_path / 'set', places)
+    for folder, name in (folders or {}).items():
+        # What was renamed for the collection; beside them lie files of this project.
+        (root / f'{name}.json').unlink()
+        shutil.copytree(root / folder, root / name, dirs_exist_ok=True)
+    settings = own_data.read(str(root))
+    assert sorted(settings['classes']) == sorted(json_classes(exports))
+    for split, expected in truth(exports, tool).items():
+        config = dict(settings[f'{split}_dataloader']['dataset'], pipeline=[], test_mode=True)
+        dataset = DATASETS.build(config | dict(type='sparse_rcnn_ext.CocoDataset'))
+        found = []
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            inside = Path(info['img_path']).relative_to(root).with_suffix('').parts
+            name = plain('/'.join(inside[-2:] if inside[-2].startswith('cam') else inside[-1:]))
+            boxes = sorted((settings['classes'][one['bbox_label']], tuple(one['bbox'])) for one in info['instances'])
+            assert [label for label, _ in boxes] == [label for label, _ in expected[name]]
+            assert np.array([box for _, box in boxes]) == pytest.approx(
+                np.array([box for _, box in expected.pop(name)]), abs=0.01
+            )
+            found.append(
+                dict(
+                    img_id=info['img_id'],
+                    bboxes=np.array([one['bbox'] for one in info['instances']]).reshape(-1, 4),
+                    labels=np.array([one['bbox_label'] for one in info['instances']], int),
+                    scores=np.ones(len(info['instances'])),
+                )
+            )
+        assert not expected
+        for backend in BACKENDS:
+            ann_file = str(Path(config['data_root'], config['ann_file']))
+            metric = CocoMetric(ann_file, backend=backend, classwise=True, proposal_nums=(1, 10, 100))
+            metric.dataset_meta = dataset.metainfo
+            numbers = metric.compute_metrics([({}, dict(one)) for one in found])
+            assert {value for value in numbers.values() if value >= 0} == {1.0}
