@@ -13,8 +13,8 @@ KEYS = {
 }
 _NAMES_SHOWN = 20
 # A float64 has every whole number up to here.
-_LARGEST_ID = 2**53
-_LARGEST_SIDE = 10**9
+LARGEST_ID = 2**53
+LARGEST_SIDE = 10**9
 
 
 def check_entries(path: str, content: dict) -> None:
@@ -124,11 +124,11 @@ def _is_id(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     """NaN and infinity are numbers here; of a whole one that float64 lacks, numpy would make an object."""
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST_ID)
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST_ID)
 
 
 def _is_side(value: object) -> bool:
-    return _is_number(value) and 0 < value <= _LARGEST_SIDE
+    return _is_number(value) and 0 < value <= LARGEST_SIDE
 
 
 def _count(bad: Sequence[object], entries: Sequence[object]) -> str:

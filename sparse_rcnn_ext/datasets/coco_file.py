@@ -1,7 +1,8 @@
 """A COCO annotation file that was looked through when it was read."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.fileio import get
@@ -72,29 +73,48 @@ class CocoFile(COCO):
         Raises:
             UserError: If the file lacks one. It lists what is missing and what the file has.
         """
-        ids = {category['name']: category['id'] for category in self.dataset['categories']}
-        missing = [name for name in classes if name not in ids]
-        if missing and may_lack and len(missing) < len(classes) and not self._has_objects_beside(classes):
-            self._add_categories(missing)
-            return self.ids_of(classes)
-        if missing:
-            raise UserError(
-                f"{self.path} lacks {len(missing)} of the config's {len(classes)} classes, {some_names(missing)}, and "
-                f'has the categories {some_names(self.names)}: set metainfo.classes to names as the file writes them'
-            )
-        return [ids[name] for name in classes]
+        known = {category['name']: category['id'] for category in self.dataset['categories']}
+        boxes = self.boxes_by_category if may_lack and not known.keys() >= {*classes} else None
+        ids = ids_of_classes(self.path, known, boxes, classes)
+        for name, number in zip(classes, ids):
+            if name not in known:
+                self.cats[number] = dict(id=number, name=name)
+                self.dataset['categories'].append(self.cats[number])
+        return ids
 
-    def _has_objects_beside(self, classes: Sequence[str]) -> bool:
-        known = {category['id'] for category in self.dataset['categories'] if category['name'] in classes}
-        return any(annotation['category_id'] not in known for annotation in self.dataset['annotations'])
+    @property
+    def boxes_by_category(self) -> Counter:
+        """How many annotations there are of each category id, listed or not."""
+        return Counter(annotation['category_id'] for annotation in self.dataset['annotations'])
 
-    def _add_categories(self, names: Sequence[str]) -> None:
-        numbers = [category for category in self.cats if not isinstance(category, str)]
-        for place, name in enumerate(names, start=1):
-            # Ids are all numbers or all texts, and come in order.
-            number = int(max(numbers)) + place if numbers else f'{max(self.cats)}{place}'
-            self.cats[number] = dict(id=number, name=name)
-            self.dataset['categories'].append(self.cats[number])
+
+def ids_of_classes(path: str, known: dict, boxes: Mapping | None, classes: Sequence[str]) -> list:
+    """The category ids of ``classes``, see :meth:`CocoFile.ids_of`.
+
+    Args:
+        path: Of the file, for the error.
+        known: The ids of its categories, by name.
+        boxes: If it may lack classes: how many annotations it has of each category id; None: it must not.
+        classes: Names.
+
+    Raises:
+        UserError: If the file lacks a class.
+    """
+    missing = [name for name in classes if name not in known]
+    # Objects of other names may be the missing ones, misspelt.
+    may_lack = boxes is not None and boxes.keys() <= {known[name] for name in classes if name in known}
+    if missing and not (may_lack and len(missing) < len(classes)):
+        raise UserError(
+            f"{path} lacks {len(missing)} of the config's {len(classes)} classes, {some_names(missing)}, and has the "
+            f'categories {some_names([*known])}: set metainfo.classes to names as the file writes them'
+        )
+    # Ids are all numbers or all texts, and come in order.
+    last = max(known.values(), default=0)
+    added = {
+        name: f'{last}{place}' if isinstance(last, str) else int(last) + place
+        for place, name in enumerate(missing, start=1)
+    }
+    return [known.get(name, added.get(name)) for name in classes]
 
 
 def load_coco(path: str, backend_args: dict | None = None) -> dict:

@@ -49,6 +49,7 @@ OUR_HOOKS = {
     'cpu_memory': 'CpuMemoryHook',
     'finite_loss': 'FiniteLossHook',
     'garbage': 'GarbageHook',
+    'held_out': 'HeldOutHook',
     'report': 'ReportHook',
     'exact_resume': 'ExactResumeHook',
     'resume_changes': 'ResumeChangesHook',

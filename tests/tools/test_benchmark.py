@@ -9,7 +9,7 @@ from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, growth, run
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from tests.analysis.benchmark.tiny import write_tiny_model
 
-# What takes processes of its own has its tests in test_shipped.py and test_memory.py.
+# What takes processes of its own has its tests in test_shipped.py, test_memory.py and test_loading.py.
 WHATS = ['train', 'roi', 'inference', 'matching', 'evaluation']
 
 

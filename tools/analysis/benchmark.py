@@ -9,6 +9,7 @@ inference   from an image in memory to its detections, whole and by parts
 matching    costs and assignment alone, as proposals and boxes grow
 memory      peak memory of a training step
 evaluation  COCO evaluation: hotcoco and pycocotools
+loading     the training data set built from an annotation file of the size of COCO's
 growth      time and memory of a training step against image side, proposals, stages and boxes; a chart each
 all         the fixed list with the targets, and growth; only --device, --rounds, --threads and --out count here
 
@@ -41,6 +42,7 @@ from sparse_rcnn_ext.analysis.benchmark import (
     measure,
     measure_evaluation,
     measure_growth,
+    measure_loading,
     measure_matching,
     measure_rows,
     rows_for,
@@ -49,9 +51,9 @@ from sparse_rcnn_ext.analysis.benchmark import (
 )
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 
-WHATS = ('train', 'shipped', 'roi', 'inference', 'matching', 'memory', 'evaluation', 'growth')
+WHATS = ('train', 'shipped', 'roi', 'inference', 'matching', 'memory', 'evaluation', 'loading', 'growth')
 BATCHES = dict(inference=1, matching=16)
-ROUNDS = dict(inference=9, matching=9, roi=9, memory=1, evaluation=3, growth=3)
+ROUNDS = dict(inference=9, matching=9, roi=9, memory=1, evaluation=3, loading=3, growth=3)
 # Small enough that a growth of all four takes minutes on a CPU.
 GROWTH = Setting(model='lite0', size=(320, 416))
 
@@ -77,7 +79,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     others = ', '.join(f'{what} {rounds}' for what, rounds in ROUNDS.items())
     add('--rounds', type=int, metavar='N', help=f'measurements of each side (default: 5; {others})')
     add('--threads', type=int, metavar='N', help="of torch on the CPU (default: torch's choice)")
-    add('--images', type=int, default=500, metavar='N', help='evaluation: synthetic images (default: 500)')
+    add('--images', type=int, metavar='N', help='synthetic images (default: evaluation 500, loading 118287)')
     add('--annotations', type=Path, metavar='FILE', help='evaluation: a COCO file, with --detections')
     add('--detections', type=Path, metavar='FILE', help='evaluation: COCO results')
     add('--grow', nargs='+', type=axis_values, metavar='AXIS=V,V', help=f'growth: of {", ".join(AXES)} (default: all)')
@@ -123,7 +125,10 @@ def run_one(args: argparse.Namespace, what: str) -> Result:
     """Anything but growth and all."""
     setting = choose_setting(args, what)
     if what == 'evaluation':
-        return measure_evaluation(settle(setting), args.images, args.annotations, args.detections)
+        images = 500 if args.images is None else args.images
+        return measure_evaluation(settle(setting), images, args.annotations, args.detections)
+    if what == 'loading' and args.images is not None:
+        return measure_loading(settle(setting), args.images)
     if what == 'matching':
         proposals = PROPOSALS if args.proposals is None else (args.proposals,)
         boxes = BOXES if args.boxes is None else (args.boxes,)

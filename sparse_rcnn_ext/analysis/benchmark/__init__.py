@@ -3,6 +3,7 @@
 from .charts import draw_growth
 from .evaluation import measure_evaluation
 from .growth import AXES, measure_growth
+from .loading import measure_loading
 from .machine import machine_facts
 from .matching import BOXES, PROPOSALS, measure_matching
 from .report import as_json, describe, write_markdown
@@ -28,6 +29,7 @@ __all__ = [
     'measure',
     'measure_evaluation',
     'measure_growth',
+    'measure_loading',
     'measure_matching',
     'measure_rows',
     'rows_for',

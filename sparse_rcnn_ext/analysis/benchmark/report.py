@@ -67,7 +67,11 @@ def write_markdown(
 
 def heading(result: Result) -> str:
     """What a section is about."""
-    title = result.title if result.what in ('evaluation',) else ', '.join(filter(None, [result.title, _own(result)]))
+    title = (
+        result.title
+        if result.what in ('evaluation', 'loading')
+        else ', '.join(filter(None, [result.title, _own(result)]))
+    )
     return f'{result.what}: {title}'
 
 

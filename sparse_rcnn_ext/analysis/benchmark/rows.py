@@ -6,6 +6,8 @@ from typing import NamedTuple
 from .evaluation import PEAK as NUMBERS_PEAK
 from .evaluation import WHOLE as NUMBERS
 from .inference import WHOLE as IMAGE
+from .loading import BUILD
+from .loading import PEAK as BUILD_PEAK
 from .memory import STEP as PEAK
 from .roi import WHOLE as ROI
 from .settings import Setting
@@ -80,6 +82,8 @@ ROWS: tuple[Row, ...] = (
     Row('Process of such training, R50, 640×640, batch 2', 'shipped', R50, PROCESS, None),
     Row('Process of such training, Lite0, 416×320, batch 4', 'shipped', LITE0, PROCESS, None),
     Row('COCO evaluation, 500 images', 'evaluation', Setting(rounds=3), NUMBERS, 40.0),
+    Row('Building a data set of the size of COCO', 'loading', Setting(rounds=3), BUILD, 4.0),
+    Row('Peak memory of building it', 'loading', Setting(rounds=3), BUILD_PEAK, 0.5),
     Row('Peak memory of a COCO evaluation, 500 images', 'evaluation', Setting(rounds=3), NUMBERS_PEAK, 0.5),
     Row(
         'CUDA: training step in bf16, R50, 640×640, batch 16',

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from .evaluation import measure_evaluation
 from .inference import measure_inference
+from .loading import measure_loading
 from .matching import BOXES, PROPOSALS, measure_matching
 from .memory import measure_memory
 from .report import Reached, describe
@@ -17,7 +18,7 @@ from .training_step import measure_training
 
 
 def measure(what: str, setting: Setting) -> Result:
-    """Measure ``'train'``, ``'shipped'``, ``'roi'``, ``'inference'``, ``'memory'``, ``'matching'`` or ``'evaluation'``.
+    """Measure a word of the command line but ``growth`` and ``all``.
 
     Matching is measured at all of :data:`PROPOSALS` and :data:`BOXES`.
 
@@ -35,6 +36,7 @@ def measure(what: str, setting: Setting) -> Result:
         inference=measure_inference,
         memory=measure_memory,
         evaluation=measure_evaluation,
+        loading=measure_loading,
     )
     return kinds[what](setting)
 

@@ -102,6 +102,8 @@ def test_rows_are_possible_and_have_the_targets_of_the_issue():
         ('memory', 'r50', 'cpu', 0.85),
         ('evaluation', 'r50', 'cpu', 40.0),
         ('evaluation', 'r50', 'cpu', 0.5),
+        ('loading', 'r50', 'cpu', 4.0),
+        ('loading', 'r50', 'cpu', 0.5),
         ('train', 'r50', 'cuda', 1.5),
         ('inference', 'r50', 'cuda', 4.0),
         ('matching', 'r50', 'cuda', 5.0),
