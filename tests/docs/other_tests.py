@@ -51,6 +51,10 @@ RUNS_IT = {
         'tests/tools/test_benchmark.py::test_everything_is_measured',
         'tests/tools/test_benchmark.py::test_the_fixed_list_and_growth',
     ],
+    'python tools/analysis/benchmark.py evaluation --threads 2 --images 2500': [
+        'tests/tools/test_benchmark.py::test_everything_is_measured'
+    ],
+    'python tools/analysis/benchmark.py loading --threads 2': ['tests/tools/test_benchmark.py::test_loading'],
     'python tools/deploy/evaluate.py CONFIG FILE': [
         'tests/tools/test_export.py::test_an_exported_file_scores_as_the_checkpoint'
     ],

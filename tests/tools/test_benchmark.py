@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, growth, run
+from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, Setting, growth, run
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from tests.analysis.benchmark.tiny import write_tiny_model
 
@@ -61,7 +61,7 @@ def test_everything_is_measured(found):
 
 def test_rows_of_the_fixed_list_find_what_they_name(found):
     names = {result['what']: [row['name'] for row in result['comparisons']] for result in found['json']['results']}
-    rows = [row for row in rows_for('cpu') if row.what not in ('shipped', 'memory')]
+    rows = [row for row in rows_for('cpu') if row.what not in ('shipped', 'memory', 'loading')]
     assert {row.what for row in rows} <= set(WHATS)
     for row in rows:
         assert row.comparison in names[row.what], row.name
@@ -121,6 +121,16 @@ def test_options_reach_the_setting(benchmark, tool, tiny_model, monkeypatch, cap
     assert (setting.boxes, setting.rounds, setting.dtype, setting.ours_dtype) == (2, 4, 'float32', 'bfloat16')
     assert setting.channels_last and setting.compile and setting.fuse_conv_bn and setting.fused
     assert '2.00 ×' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('images', 'asked'), [([], None), (['--images', 30], 30)])
+def test_loading(benchmark, tool, monkeypatch, images, asked):
+    result = Result('loading', Setting(), [Comparison('it', 's', (1.0,), (2.0,))], [], title='some images')
+    calls = []
+    monkeypatch.setattr(tool, 'measure', lambda what, setting: calls.append((what, None)) or result)
+    monkeypatch.setattr(tool, 'measure_loading', lambda setting, count: calls.append(('loading', count)) or result)
+    benchmark('loading', '--threads', 1, *images)
+    assert calls == [('loading', asked)]
 
 
 def test_the_fixed_list_and_growth(benchmark, tool, tmp_path, monkeypatch, capsys):
