@@ -80,7 +80,7 @@ class CocoRecords(Sequence):
         return self._of(self._places[keep[self._places]])
 
     def images_of_categories(self) -> dict[int, list[int]]:
-        """Ids of the images by category id, one for each box: the ``cat_img_map`` of mmdet's CocoDataset."""
+        """Ids of the images by category id, one for each box."""
         columns = self._columns
         of_box = np.repeat(columns.image_ids, np.diff(columns.starts))
         return {
@@ -96,6 +96,16 @@ class CocoRecords(Sequence):
 
 class KeepsRecords:
     """Mixin, before mmdet's CocoDataset: its ``data_list`` may be :class:`CocoRecords`, which need no copy."""
+
+    @property
+    def cat_img_map(self) -> dict:
+        """Ids of the images by category id, one for each box, of all images of the file; as in mmdet's."""
+        records = self.data_list
+        return records.images_of_categories() if isinstance(records, CocoRecords) else self._cat_img_map
+
+    @cat_img_map.setter
+    def cat_img_map(self, cat_img_map: dict) -> None:
+        self._cat_img_map = cat_img_map
 
     def get_data_info(self, idx: int) -> dict:
         """What the pipeline starts from for image ``idx``."""

@@ -17,6 +17,7 @@ from sparse_rcnn_ext.datasets.coco_records import CocoRecords
 from tests.datasets.tiny_coco import box, cats_and_dogs, write
 
 CLASSES = ('dog', 'owl')
+UNLISTED = 99
 POLYGON, RLE = [[1.5, 2, 9, 2, 9, 8]], dict(size=[60, 80], counts='abc')
 
 
@@ -34,7 +35,7 @@ def random_file(generator: Generator) -> dict:
         left, top, width, height = np.round(generator.uniform(-10, 60, 4), 2).tolist()
         shape = [abs(width), abs(height)] if generator.random() < 0.9 else [width, 0.5]
         entry = box(
-            number, int(generator.choice([*ids[:-1], 99])), int(generator.choice([9, 2, 40])), [left, top, *shape]
+            number, int(generator.choice([*ids[:-1], UNLISTED])), int(generator.choice([9, 2, 40])), [left, top, *shape]
         )
         entry['iscrowd'] = int(generator.random() < 0.2)
         entry['segmentation'] = [POLYGON, RLE, [], None][generator.integers(4)]
@@ -78,6 +79,8 @@ def test_equal_to_mmdet(tmp_path_factory, seed, empty, min_size, indices):
         theirs.get_cat_ids(i) for i in range(len(theirs))
     ]
     assert (ours.cat_ids, ours.cat2label) == (theirs.cat_ids, theirs.cat2label)
+    images = {key: sorted({*value} - {UNLISTED}) for key, value in theirs.cat_img_map.items()}
+    assert {key: sorted({*value}) for key, value in ours.cat_img_map.items()} == {k: v for k, v in images.items() if v}
     assert infos(pickle.loads(pickle.dumps(ours))) == infos(theirs)
     assert infos(ours.get_subset([0, -1])) == infos(theirs.get_subset([0, -1]))
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from sparse_rcnn_ext.datasets.own_files import base_name
 from sparse_rcnn_ext.engine.errors import UserError
 
 from .classes import choose_classes
@@ -96,7 +97,7 @@ class _Part:
         # Some images have another name than their XML, which knows it.
         for name, file in self.files.items():
             if file and name not in self.images:
-                path = PurePosixPath(name).parent / PurePosixPath(file.file_name.replace('\\', '/')).name
+                path = PurePosixPath(name).parent / base_name(file.file_name)
                 stem = path.with_suffix('').as_posix() if path.suffix else ''
                 if stem not in self.files and path.as_posix() in self.images.get(stem, ()):
                     self.images[name] = self.images.pop(stem)
@@ -109,7 +110,7 @@ class _Part:
     def image_of(self, name: str, file: VocFile | None) -> str:
         """The path of an image below the folder of images, whether it exists or not."""
         candidates = self.images.get(name, [f'{name}.jpg'])
-        wanted = PurePosixPath(file.file_name).name if file else ''
+        wanted = base_name(file.file_name) if file else ''
         return next((path for path in candidates if PurePosixPath(path).name == wanted), candidates[0])
 
 
