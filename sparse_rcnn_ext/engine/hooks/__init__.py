@@ -1,5 +1,7 @@
 """Hooks that mmengine lacks."""
 
+from sparse_rcnn_ext.datasets.held_out import HeldOutHook
+
 from .atomic_checkpoint import AtomicCheckpointHook
 from .checkpoint_fit import CheckpointFitHook
 from .class_names import ClassNamesHook
@@ -9,7 +11,6 @@ from .exact_resume import ExactResumeHook
 from .fast_inference import FastInferenceHook
 from .finite_loss import FiniteLossHook
 from .garbage import GarbageHook
-from .held_out import HeldOutHook
 from .last_epochs_pipeline import LastEpochsPipelineHook
 from .report import ReportHook
 from .resume_changes import ResumeChangesHook

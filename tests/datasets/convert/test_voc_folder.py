@@ -142,3 +142,14 @@ def test_boxes_in_pixels_of_another_size_are_refused(tmp_path, size, x, exif, me
         Image.open(path).save(path, exif=tag)
     with pytest.raises(UserError, match=rf'^a\.xml {message}'):
         convert(tmp_path)
+
+
+def test_a_size_that_is_off_by_a_pixel_is_noted(tmp_path):
+    """Tools round it in their ways; a size without that is as good."""
+    size = f'<size><width>{WIDTH + 1}</width><height>{HEIGHT + 1}</height></size>'
+    write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, 30, 40), size=size)
+    coco = convert(tmp_path, 0)
+    assert boxes(coco) == [[10, 20, 20, 20]]
+    assert coco.noted == {
+        'images whose XML gives another size than the file has, written with that of the file': ['a.xml']
+    }
