@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mmdet.registry import DATASETS
 
+from sparse_rcnn_ext.report.results_file import read_results
 from sparse_rcnn_ext.report.truth import read_truth
 from tests.visualization.conftest import CLASSES, OBJECTS
 
@@ -52,6 +53,20 @@ def test_names_areas_and_odd_boxes(odd):
         (1, 1, [10.0, 10.0, 30.0, 20.0], 17.0, 0),
         (1, 0, [50.0, 5.0, 45.0, 12.0], 45.0 * 12, 1),
     ]
+
+
+def test_a_class_that_the_file_lacks(picture_config, dataset, tmp_path: Path):
+    """It has no object; those of the others are what they are."""
+    cfg = copy.deepcopy(picture_config.test_dataloader.dataset)
+    cfg.update(type='sparse_rcnn_ext.CocoDataset', metainfo=dict(classes=('fox', *CLASSES)), test_mode=True)
+    more = DATASETS.build(cfg)
+    truth = read_truth(more, range(3))
+    assert [category['name'] for category in truth.dataset['categories']] == ['fox', *CLASSES]
+    labels = [box[1] for box in boxes_of(read_truth(dataset, range(3)))]
+    assert labels and [box[1] for box in boxes_of(truth)] == [label + 1 for label in labels]
+    found = tmp_path / 'found.json'
+    found.write_text(json.dumps([dict(image_id=1, category_id=1, score=0.5, bbox=[1, 2, 3, 4])]))
+    assert [one['labels'].tolist() for one in read_results(found, more)] == [[1], [], []]
 
 
 def test_other_formats_give_their_instances(dataset):

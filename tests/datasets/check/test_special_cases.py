@@ -65,6 +65,16 @@ def test_one_file_for_two_parts(data):
     assert len(counts['val']) == 2 and len(counts['train']) == 8
 
 
+def test_images_under_the_last_part_of_their_names(data):
+    data.write()
+    for image in data.train['images']:
+        image['file_name'] = f'../../media/1/{image["file_name"]}'
+    (data.root / 'train.json').write_text(json.dumps(data.train))
+    assert levels(check_datasets(data.config, ('train',), threads=1)) == {'missing image': ('error', 4)}
+    data.config.train_dataloader.dataset.base_names = True
+    assert levels(check_datasets(data.config, ('train',), threads=1)) == {}
+
+
 def test_an_evaluation_without_a_class(data):
     for split in ('train', 'val'):
         data.config[f'{split}_dataloader'].dataset.metainfo.classes = ('cat', 'dog', 'owl')
