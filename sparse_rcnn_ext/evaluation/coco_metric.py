@@ -90,7 +90,7 @@ class CocoMetric(MMDetCocoMetric):
         # Where the truth comes with the samples, mmdet writes a file of its own, with the labels as ids.
         if isinstance(self._coco_api, CocoFile):
             self._refuse_unknown_images(results)
-            ids = self._coco_api.ids_of(classes, may_lack=True)
+            ids = self._coco_api.ids_of(classes)
             # pycocotools sorts the ids, and mmdet takes its numbers by position: so the labels are to follow the ids.
             self.cat_ids = sorted(ids)
             places = np.argsort(np.argsort(ids))
