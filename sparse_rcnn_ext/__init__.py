@@ -8,14 +8,6 @@ from importlib.util import find_spec
 
 # Where mmengine is not installed, only what runs exported detectors can be used, and that needs none of this.
 if find_spec('mmengine') is not None:
-    from . import opencv_check, portable_ops
+    from .import_hooks import install_import_hooks
 
-    opencv_check.require_opencv()
-    portable_ops.install()
-
-    # What engine imports needs the two lines above.
-    from .engine.safe_globals import register_safe_globals
-    from .engine.safe_loading import install_safe_loading
-
-    register_safe_globals()
-    install_safe_loading()
+    install_import_hooks()

@@ -2,16 +2,14 @@
 
 ``mmdet.models`` cannot be imported without a module ``mmcv._ext``, which takes a compiler and 40 minutes to build.
 Of its operators, box detectors on torch need NMS, RoIAlign and, on a GPU, the sigmoid focal loss; torchvision has all
-three on the CPU and on CUDA. ``install()`` offers them under mmcv's name. A compiled ``mmcv._ext`` is never replaced.
+three on the CPU and on CUDA; ``import_hooks`` offers them under mmcv's name. A compiled ``mmcv._ext`` stays.
 
 The functions keep the calling convention of the compiled ones: results are written into the tensors passed in.
 """
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
@@ -21,7 +19,6 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor
 
-MODULE_NAME = 'mmcv._ext'
 NO_COMPILER = 'none: sparse_rcnn_ext.portable_ops answers for mmcv._ext'
 
 AVERAGE_POOLING = 1  # mmcv's code for pool_mode='avg'; 0 is 'max'
@@ -129,19 +126,7 @@ def sigmoid_focal_loss_backward(
     grad_input.copy_(grad)
 
 
-def install() -> None:
-    """Put the portable operators into ``sys.modules`` as ``mmcv._ext`` unless a compiled one exists."""
-    if MODULE_NAME in sys.modules or importlib.util.find_spec(MODULE_NAME) is not None:
-        return
-    # mmcv and torch look at the __spec__ of modules, so it has to be a real one.
-    spec = ModuleSpec(MODULE_NAME, _PortableOpsLoader(), origin=__name__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.modules[MODULE_NAME] = module
-    sys.modules['mmcv']._ext = module
-
-
-class _PortableOpsLoader(Loader):
+class PortableOpsLoader(Loader):
     """Fills the module ``mmcv._ext``."""
 
     def exec_module(self, module: ModuleType) -> None:
@@ -162,7 +147,7 @@ class _PortableOpsLoader(Loader):
 
 def _missing_operator(name: str) -> Callable[..., Any]:
     if name.startswith('_'):
-        raise AttributeError(f'module {MODULE_NAME!r} has no attribute {name!r}')
+        raise AttributeError(f"module 'mmcv._ext' has no attribute {name!r}")
 
     def raise_missing(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError(_missing_message(f'The operator {name!r}'))

@@ -27,6 +27,7 @@ STACK = (
     'tools/test_export.py',
     'tools/test_import_order.py',
     'tools/test_train_test.py',
+    'test_import_hooks.py',
     'test_packaging.py',
     'test_portable_ops.py',
 )

@@ -12,7 +12,7 @@ import cv2
 import pytest
 from packaging.requirements import Requirement
 
-from sparse_rcnn_ext import opencv_check
+from sparse_rcnn_ext import import_hooks
 
 OPENMMLAB = {'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmengine'}
 UPSTREAM = {'mmcv-lite', 'mmdet', 'mmengine'}
@@ -143,15 +143,4 @@ def test_opencv_is_headless() -> None:
 
 def test_opencv_repair_names_the_pin(repo_dir: Path) -> None:
     version = read_pins(repo_dir / 'requirements/runtime.txt')['opencv-python-headless']
-    assert opencv_check.REPAIR.endswith(f'opencv-python-headless=={version}')
-
-
-def test_opencv_without_libgl_ends_in_one_sentence(repo_dir: Path, tmp_path: Path) -> None:
-    reason = 'libGL.so.1: cannot open shared object file: No such file or directory'
-    (tmp_path / 'cv2.py').write_text(f'raise ImportError({reason!r})\n')
-    code = f'import sys; sys.path[:0] = {[str(tmp_path), str(repo_dir)]}; import sparse_rcnn_ext'
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode != 0
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith(f'ImportError: OpenCV cannot be imported ({reason}): run `make install`')
-    assert opencv_check.REPAIR in last
+    assert import_hooks.REPAIR.endswith(f'opencv-python-headless=={version}')

@@ -1,17 +1,12 @@
 """mmcv's operators without its compiled module: the same numbers as torchvision, and a clear word where none exist."""
 
-import subprocess
 import sys
-import textwrap
-from pathlib import Path
 
 import mmcv.ops
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-
-from sparse_rcnn_ext import portable_ops
 
 compiled = getattr(sys.modules['mmcv._ext'], '__file__', None) is not None
 portable_only = pytest.mark.skipif(compiled, reason='this mmcv has its compiled operators')
@@ -157,39 +152,3 @@ def test_module_looks_like_a_module() -> None:
     assert module.__spec__.loader is not None
     assert not hasattr(module, '__file__')
     assert 'portable_ops' in mmcv.ops.get_compiler_version()
-
-
-@portable_only
-def test_install_twice_changes_nothing() -> None:
-    before = sys.modules['mmcv._ext']
-    portable_ops.install()
-    assert sys.modules['mmcv._ext'] is before
-
-
-def run_python(code: str, *paths: Path) -> str:
-    """Last line printed by a fresh interpreter that sees ``paths`` first."""
-    prologue = f'import sys; sys.path[:0] = {[str(path) for path in paths]}\n'
-    command = [sys.executable, '-c', prologue + textwrap.dedent(code)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout.splitlines()[-1]
-
-
-def test_mmdet_models_import_in_a_fresh_process(repo_dir: Path) -> None:
-    code = """
-    import sparse_rcnn_ext
-    import mmdet.models
-    print(mmdet.models.SingleRoIExtractor.__name__)
-    """
-    assert run_python(code, repo_dir) == 'SingleRoIExtractor'
-
-
-def test_a_compiled_module_wins(repo_dir: Path, tmp_path: Path) -> None:
-    """A file ``_ext.py`` on mmcv's path stands for the compiled module, which Python finds in the same way."""
-    (tmp_path / '_ext.py').write_text('nms = "compiled"\n')
-    code = f"""
-    import mmcv
-    mmcv.__path__.insert(0, {str(tmp_path)!r})
-    import sparse_rcnn_ext
-    import mmcv._ext
-    print(mmcv._ext.nms, 'roi_align_forward' in vars(mmcv._ext))
-    """
-    assert run_python(code, repo_dir) == 'compiled False'

@@ -15,34 +15,10 @@ from tempfile import TemporaryDirectory
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import torch
 from launch_command import TOOLS, Launch
-from mmengine.config import Config
-from row_runs import RowRuns, RunError
-from run_progress import RunProgress
 
-from sparse_rcnn_ext.ablation import (
-    Experiment,
-    Outcome,
-    Table,
-    as_json,
-    base_of,
-    draw_chart,
-    draw_curves,
-    duration,
-    find_table,
-    fingerprint,
-    load_base,
-    put_over,
-    training_length,
-    write_json,
-    write_markdown,
-)
-from sparse_rcnn_ext.engine.arguments import OptionAction
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.arguments import LAUNCHERS, OptionAction, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.launch import LAUNCHERS
-from sparse_rcnn_ext.engine.pretrained import check_pretrained
 
 CONFIGS = TOOLS.parent / 'configs/sparse_rcnn'
 QUICKSTART = CONFIGS / 'sparse-rcnn_lite0_fpn_shapes.py'
@@ -89,6 +65,35 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.launcher == 'none' and args.processes:
         parser.error('--processes needs a --launcher')
     return args
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import torch
+from mmengine.config import Config
+from row_runs import RowRuns, RunError
+from run_progress import RunProgress
+
+from sparse_rcnn_ext.ablation import (
+    Experiment,
+    Outcome,
+    Table,
+    as_json,
+    base_of,
+    draw_chart,
+    draw_curves,
+    duration,
+    find_table,
+    fingerprint,
+    load_base,
+    put_over,
+    training_length,
+    write_json,
+    write_markdown,
+)
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.pretrained import check_pretrained
 
 
 def find_recipe(args: argparse.Namespace, table: Table) -> Path:

@@ -11,11 +11,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.prediction import Predictor
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -43,6 +40,14 @@ def check_options(args: argparse.Namespace) -> None:
     for name, value in (('--max-mb', args.max_mb), ('--max-megapixels', args.max_megapixels)):
         if not value > 0:
             raise UserError(f'{name} is {value}: give more than 0')
+
+
+if __name__ == '__main__':
+    end_early(parse_args, check_options)
+
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.prediction import Predictor
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,26 +8,14 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.config import Config
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model, add_trust_option
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
-from sparse_rcnn_ext.prediction import (
-    AnnotationIds,
-    CocoFiles,
-    CocoIds,
-    Detector,
-    PictureFiles,
-    Predictor,
-    Sink,
-    Source,
-    Summary,
-    find_sources,
-    predict_all,
+from sparse_rcnn_ext.engine.arguments import (
+    add_cfg_options,
+    add_inference_options,
+    add_model,
+    add_trust_option,
+    end_early,
 )
+from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -70,6 +58,29 @@ def check_options(args: argparse.Namespace) -> None:
         raise UserError(f'--json is {args.json}: give a file that ends in .json')
     if args.ids and not args.json:
         raise UserError('--ids numbers what --json writes: give both')
+
+
+if __name__ == '__main__':
+    end_early(parse_args, check_options)
+
+from mmengine.config import Config
+
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.prediction import (
+    AnnotationIds,
+    CocoFiles,
+    CocoIds,
+    Detector,
+    PictureFiles,
+    Predictor,
+    Sink,
+    Source,
+    Summary,
+    find_sources,
+    predict_all,
+)
 
 
 def choose_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] | None:

@@ -19,14 +19,10 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.config import Config
-from mmengine.runner.checkpoint import find_latest_checkpoint
 from tool_steps import PROGRESS, REPO, Steps, run_tool, say
 
-from sparse_rcnn_ext.engine.arguments import OptionAction
+from sparse_rcnn_ext.engine.arguments import OptionAction, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import load_config
-from sparse_rcnn_ext.visualization import draw_run
 
 CONFIG = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
 OWN_DATA = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_own-data.py'
@@ -51,6 +47,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help='settings that override the config'
     )
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from mmengine.config import Config
+from mmengine.runner.checkpoint import find_latest_checkpoint
+
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.visualization import draw_run
 
 
 def relocate(node: object, old: str, new: str) -> object:

@@ -7,20 +7,15 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import torch
-from mmengine.config import Config
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_inference_options, add_model, add_trust_option
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.arguments import (
+    add_cfg_options,
+    add_inference_options,
+    add_launcher,
+    add_model,
+    add_trust_option,
+    end_early,
+)
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
-from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
-from sparse_rcnn_ext.engine.pretrained import explain_failed_download
-from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,10 +34,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into the convolutions before it')
     parser.add_argument('--compile', action='store_true', help='torch.compile of the whole network')
     add_inference_options(parser)
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    add_launcher(parser)
     add_trust_option(parser)
     add_cfg_options(parser, 'test_dataloader.batch_size=4')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.launch import join_job
+from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.pretrained import explain_failed_download
+from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
 def show_detections(cfg: Config, folder: str) -> None:

@@ -7,19 +7,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mmengine.runner import Runner
-
-from sparse_rcnn_ext.engine.arguments import OptionAction, add_trust_option
-from sparse_rcnn_ext.engine.compilation import switch_compile
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.disk import explain_disk_errors
+from sparse_rcnn_ext.engine.arguments import OptionAction, add_launcher, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.launch import LAUNCHERS, join_job
-from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
-from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
-from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
-from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="scale the learning rate linearly from the recipe's batch, counting processes and accumulated steps",
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    add_launcher(parser)
     add_trust_option(parser)
     parser.add_argument(
         '--cfg-options',
@@ -59,6 +48,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='knobs at the top of the config (long_side=512) or settings of it (model.rpn_head.num_proposals=50)',
     )
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from mmengine.runner import Runner
+
+from sparse_rcnn_ext.engine.compilation import switch_compile
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.disk import explain_disk_errors
+from sparse_rcnn_ext.engine.launch import join_job
+from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
+from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
+from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
 def main(argv: list[str] | None = None) -> None:

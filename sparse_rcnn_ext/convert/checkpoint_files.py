@@ -12,8 +12,8 @@ from sparse_rcnn_ext.engine.checkpoint_file import read_checkpoint
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import is_torch_file
-from sparse_rcnn_ext.engine.safe_globals import is_trusting
 from sparse_rcnn_ext.engine.safetensors_file import SUFFIX
+from sparse_rcnn_ext.engine.trust import is_trusting
 
 from .plain_pickle import RefusedError, load_plain_pickle
 

@@ -1,12 +1,37 @@
-"""Arguments that several tools have."""
+"""Arguments that several tools have. What is imported here keeps --help waiting."""
 
-from argparse import ArgumentError, ArgumentParser, Namespace
-from collections.abc import Sequence
+from argparse import Action, ArgumentError, ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from mmengine.config import DictAction
+from .errors import UserError, exit_on_user_error
+
+CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
-class OptionAction(DictAction):
+def end_early(parse_args: Callable[[], Namespace], check: Callable[[Namespace], None] | None = None) -> None:
+    """End for --help, wrong arguments, what ``check`` does not let pass, or a config that is not there.
+
+    A tool calls it between its arguments and its other imports, which take seconds.
+    """
+    with exit_on_user_error():
+        args = parse_args()
+        if check is not None:
+            check(args)
+        if isinstance(getattr(args, 'config', None), str):
+            check_config_file(args.config)
+
+
+def check_config_file(path: str) -> None:
+    """Raise UserError where ``path`` is no file, or none of a config's endings."""
+    if not Path(path).is_file():
+        raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
+    if Path(path).suffix not in CONFIG_SUFFIXES:
+        raise UserError(f'{path} is no config file: give one that ends in {", ".join(CONFIG_SUFFIXES)}')
+
+
+class OptionAction(Action):
     """mmengine's DictAction, which leaves argparse, and so the user, with a traceback for what is no KEY=VALUE.
 
     Raises:
@@ -21,12 +46,15 @@ class OptionAction(DictAction):
         option_string: str | None = None,
     ) -> None:
         """Add ``values`` to those before."""
+        from mmengine.config import DictAction
+
+        action = DictAction(self.option_strings, self.dest)
         for option in values or ():
             key, equals, _ = option.partition('=')
             if not equals or not all(step.strip() for step in key.split('.')):
                 raise ArgumentError(self, f'{option!r} is no KEY=VALUE, such as model.rpn_head.num_proposals=50')
             try:
-                super().__call__(parser, namespace, [option], option_string)
+                action(parser, namespace, [option], option_string)
             except (AssertionError, ValueError, RecursionError) as error:
                 raise ArgumentError(self, f'the value of {option!r} cannot be read: {error}') from None
 
@@ -35,6 +63,11 @@ def add_model(parser: ArgumentParser) -> None:
     """CONFIG and CHECKPOINT."""
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or its address')
+
+
+def add_launcher(parser: ArgumentParser) -> None:
+    """--launcher."""
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
 
 
 def add_inference_options(parser: ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlparse
 import torch
 
 from .errors import UserError
-from .safe_globals import is_trusting
 from .safetensors_file import SUFFIX, read_safetensors
+from .trust import is_trusting
 from .verified_download import download
 
 MapLocation = str | torch.device | dict[str, str] | Callable | None
@@ -25,7 +25,7 @@ def read_checkpoint(source: str, map_location: MapLocation = 'cpu') -> dict:
     """Read a checkpoint of tensors, NumPy arrays and plain containers and values; any other object is refused.
 
     What mmengine's Runner writes is such a file, and so are those of mmdet's model zoo. After
-    :func:`~sparse_rcnn_ext.engine.safe_globals.trust_checkpoints` other objects load, too.
+    :func:`~sparse_rcnn_ext.engine.trust.trust_checkpoints` other objects load, too.
 
     Args:
         source: A file of ``torch.save`` or .safetensors, or an address of http, https or file (see

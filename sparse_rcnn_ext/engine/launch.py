@@ -12,8 +12,6 @@ from torch.distributed import PrefixStore, TCPStore
 from .errors import UserError
 from .run_state import restarts
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
-
 _NAMES = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR')
 _SOURCES = {
     'pytorch': _NAMES,
@@ -36,7 +34,7 @@ def join_job(cfg: Config, launcher: str) -> None:
     Args:
         cfg: The config of the run; ``launcher``, and without CUDA ``env_cfg.dist_cfg.backend`` and
             ``model_wrapper_cfg``, are set in place; then ``sync_bn``, which torch has for GPUs only, is unset.
-        launcher: One of ``LAUNCHERS``.
+        launcher: One of ``arguments.LAUNCHERS``.
 
     Raises:
         UserError: If an environment variable of the launcher is missing.

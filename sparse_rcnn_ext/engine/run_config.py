@@ -9,6 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from .arguments import check_config_file
 from .build_errors import explain_config_error
 from .config_check import check_config
 from .config_knobs import load_with_knobs
@@ -17,7 +18,6 @@ from .last_checkpoint import agree_on_last_checkpoint
 from .option_check import check_option_names
 from .safetensors_file import SUFFIX
 
-_CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
 
@@ -56,10 +56,7 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         UserError: If there is no such file, it is no config, an option does not fit it, or a type or a setting in it
             is nothing that there is.
     """
-    if not Path(path).is_file():
-        raise UserError(f'no config file {path}: give the path of one, such as those under configs/sparse_rcnn/')
-    if Path(path).suffix not in _CONFIG_SUFFIXES:
-        raise UserError(f'{path} is no config file: give one that ends in {", ".join(_CONFIG_SUFFIXES)}')
+    check_config_file(path)
     options = options or {}
     try:
         cfg, knobs = load_with_knobs(path, options)

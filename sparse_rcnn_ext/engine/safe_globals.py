@@ -1,6 +1,4 @@
-"""What a checkpoint may hold: tensors and plain values, or anything where the user trusts it.
-
-``torch.load(weights_only=True)``, the default since torch 2.6, is told of what mmengine's Runner writes.
+"""Tells ``torch.load(weights_only=True)``, the default since torch 2.6, of what mmengine's Runner writes.
 
 Beside tensors its checkpoints hold the message hub: ``HistoryBuffer`` objects made of NumPy arrays and methods, and
 NumPy scalars. Upstream's mmengine 0.10.7 therefore cannot read its own checkpoints on torch >= 2.6. The maintained
@@ -30,22 +28,6 @@ DTYPES = (
     'float32',
     'float64',
 )
-_is_trusting = False
-
-
-def trust_checkpoints(trust: bool = True) -> None:
-    """Let this process unpickle any object of a checkpoint, which runs code where the checkpoint wants that.
-
-    It also lets downloads pass whose address holds no hash. Until this is called checkpoints are tensors and plain
-    values, or refused.
-    """
-    global _is_trusting
-    _is_trusting = trust
-
-
-def is_trusting() -> bool:
-    """Whether :func:`trust_checkpoints` was called."""
-    return _is_trusting
 
 
 def register_safe_globals() -> None:

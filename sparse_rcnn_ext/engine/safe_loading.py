@@ -1,20 +1,17 @@
-"""Makes mmengine load checkpoints and other files without running code from them, wherever it does so.
+"""Makes mmengine load checkpoints without running code from them, wherever it does so.
 
 Left alone, mmengine unpickles whatever ``torch.load(weights_only=True)`` refuses, unpickles all downloads, and runs as
-Python the config text that a checkpoint holds: to resume, and in an inferencer that was given no config. Its
-``load``, by which mmdet's tools and datasets read results and proposals, unpickles every .pkl.
+Python the config text that a checkpoint holds: to resume, and in an inferencer that was given no config.
 """
 
 from pathlib import Path
-from typing import BinaryIO
 
-from mmengine.fileio import PickleHandler, register_handler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from .checkpoint_file import MapLocation, read_checkpoint
 from .errors import UserError
-from .safe_globals import is_trusting
+from .trust import is_trusting
 
 CONFIG_TEXT = 'config_text'
 """Where a loaded checkpoint keeps the text of its config; None of mmengine's parts looks there."""
@@ -24,7 +21,7 @@ _EXECUTED = (('message_hub', 'runtime_info', 'cfg'), ('meta', 'cfg'), ('meta', '
 
 
 def install_safe_loading() -> None:
-    """Take the place of every scheme of ``CheckpointLoader``, and of ``load``'s reader of .pkl."""
+    """Take the place of every scheme of ``CheckpointLoader``."""
     schemes = {
         '': load_from_local,
         'file://': load_from_local,
@@ -36,22 +33,6 @@ def install_safe_loading() -> None:
     }
     for prefixes, loader in schemes.items():
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
-    register_handler(['pickle', 'pkl'])(WriteOnlyPickle)
-
-
-class WriteOnlyPickle(PickleHandler):
-    """Writes what ``mmengine.dump`` is given, and reads nothing unless checkpoints are trusted."""
-
-    def load_from_fileobj(self, file: BinaryIO, **options: object) -> object:
-        """The object of a trusted file.
-
-        Raises:
-            UserError: If checkpoints are not trusted.
-        """
-        if not is_trusting():
-            # mmengine hands on the content alone.
-            raise UserError('a .pkl file could run code and is not read: give a JSON file, as of tools/test.py --out')
-        return super().load_from_fileobj(file, **options)
 
 
 def load_from_local(source: str, map_location: MapLocation = None) -> dict:

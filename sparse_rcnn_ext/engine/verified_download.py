@@ -11,7 +11,7 @@ from mmengine.dist import barrier, get_rank, get_world_size
 from torch.hub import download_url_to_file
 
 from .errors import UserError
-from .safe_globals import is_trusting
+from .trust import is_trusting
 
 # As torch names its models; eight digits at least, lest a word like "-bed.pth" be taken for one.
 _IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')

@@ -1,11 +1,10 @@
 """Writes a detector as a file: ONNX, OpenVINO or TorchScript."""
 
-import importlib
 import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,18 +92,6 @@ def write_torchscript(graph: DetectionGraph, metadata: dict[str, Any], out: Path
 WRITERS: dict[str, Callable[[DetectionGraph, dict[str, Any], Path], None]] = dict(
     onnx=write_onnx, openvino=write_openvino, torchscript=write_torchscript
 )
-ENDINGS = dict(onnx='.onnx', openvino='.xml', torchscript='.torchscript')
-PACKAGES = dict(onnx=('onnx', 'onnxscript'), openvino=('onnx', 'onnxscript', 'openvino'), torchscript=())
-RUNTIMES = dict(onnx=('onnxruntime',), openvino=('openvino',), torchscript=())
-
-
-def require_packages(names: Iterable[str]) -> None:
-    """Raise UserError where one of these packages cannot be imported."""
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
 
 
 def _example(metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:

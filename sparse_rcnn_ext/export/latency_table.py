@@ -23,7 +23,8 @@ from sparse_rcnn_ext.registry import MODELS
 
 from .check import TOLERANCES, run_eager, run_file
 from .comparison import Difference, compare
-from .files import ENDINGS, RUNTIMES, WRITERS, convert_to_openvino
+from .files import WRITERS, convert_to_openvino
+from .formats import ENDINGS, RUNTIMES
 from .graph import DetectionGraph
 from .latency import time_in_turns
 from .metadata import describe

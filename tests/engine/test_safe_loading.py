@@ -18,9 +18,9 @@ from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from sparse_rcnn_ext.engine import trust_checkpoints
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.safe_loading import CONFIG_TEXT
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
 from sparse_rcnn_ext.engine.verified_download import sha256_of
 from tests.engine.hostile import CODE, Payload, has_run
 from tests.engine.line_runner import make_runner

@@ -10,8 +10,8 @@ from urllib.error import URLError
 
 import pytest
 
-from sparse_rcnn_ext.engine import trust_checkpoints
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
 from sparse_rcnn_ext.engine.verified_download import download
 
 CONTENT = b'what was published'

@@ -13,22 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmengine.config import Config
-from mmengine.dataset import BaseDataset
-
-from sparse_rcnn_ext.datasets.check.report import format_table
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.report.error_chart import draw_errors
-from sparse_rcnn_ext.report.error_split import ErrorSplit, split_errors
-from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
-from sparse_rcnn_ext.report.judgement import judge
-from sparse_rcnn_ext.report.predictions import predict_stages
-from sparse_rcnn_ext.report.results_file import read_results
-from sparse_rcnn_ext.report.truth import read_truth
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -43,6 +29,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_trust_option(parser)
     add_cfg_options(parser, 'test_dataloader.batch_size=4')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+
+from sparse_rcnn_ext.datasets.check.report import format_table
+from sparse_rcnn_ext.engine.out_folder import make_folder
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.report.error_chart import draw_errors
+from sparse_rcnn_ext.report.error_split import ErrorSplit, split_errors
+from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
+from sparse_rcnn_ext.report.judgement import judge
+from sparse_rcnn_ext.report.predictions import predict_stages
+from sparse_rcnn_ext.report.results_file import read_results
+from sparse_rcnn_ext.report.truth import read_truth
 
 
 def detect(cfg: Config, phase: str, dataset: BaseDataset, checkpoint: str, score_thr: float) -> list[dict]:

@@ -7,16 +7,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
-from mmdet.registry import DATASETS
-from mmengine.registry import init_default_scope
-from mmengine.runner import set_random_seed
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import load_config
-from sparse_rcnn_ext.visualization import draw_training_images
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -32,6 +24,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the choice of images and of their augmentation')
     add_cfg_options(parser, 'train_dataloader.dataset.indices=8')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import numpy as np
+from mmdet.registry import DATASETS
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.visualization import draw_training_images
 
 
 def choose_images(total: int, number: int) -> list[int]:

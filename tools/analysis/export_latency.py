@@ -12,21 +12,16 @@ from tempfile import TemporaryDirectory
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import torch
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.export.files import PACKAGES, RUNTIMES, WRITERS, require_packages
-from sparse_rcnn_ext.export.latency_table import build, measure, write_markdown
+from sparse_rcnn_ext.export.formats import ENDINGS, PACKAGES, RUNTIMES, require_packages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; without it weights are random')
-    parser.add_argument('--formats', nargs='+', choices=WRITERS, default=list(WRITERS), help='default: all')
+    parser.add_argument('--formats', nargs='+', choices=ENDINGS, default=list(ENDINGS), help='default: all')
     parser.add_argument('--dynamic', action='store_true', help='files that take any size (default: the one size)')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of each (default: 20)')
     parser.add_argument('--threads', type=int, metavar='N', help="of each on the CPU (default: torch's choice)")
@@ -37,6 +32,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         if value is not None and value < 1:
             parser.error(f'{name} must be at least 1')
     return args
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import torch
+
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.export.latency_table import build, measure, write_markdown
 
 
 def main(argv: list[str] | None = None) -> None:

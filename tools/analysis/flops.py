@@ -13,25 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-
-from sparse_rcnn_ext.analysis import (
-    Complexity,
-    compare_latency,
-    count_complexity,
-    device_name,
-    inference_size,
-    measure_latency,
-    padded_size,
-)
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import load_config
-from sparse_rcnn_ext.models import SparseRCNN
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -54,6 +37,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.against and not args.latency:
         parser.error('--against needs --latency')
     return args
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+from sparse_rcnn_ext.analysis import (
+    Complexity,
+    compare_latency,
+    count_complexity,
+    device_name,
+    inference_size,
+    measure_latency,
+    padded_size,
+)
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.models import SparseRCNN
 
 
 def build_detector(cfg: Config) -> SparseRCNN:

@@ -13,20 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import cv2
-import torch
-from mmdet.registry import DATASETS
-from mmengine.config import Config
-from mmengine.dataset import BaseDataset
-from mmengine.registry import init_default_scope
-
-from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
-from sparse_rcnn_ext.analysis.pipeline_speed import Speed, measure_speed, recipe_variants, time_by_transform
-from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import load_config
 
 PROFILE_LINES = 25
 
@@ -46,6 +34,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--profile', action='store_true', help='print the functions that take most time, too')
     add_cfg_options(parser, 'data_root=data/mine/ mosaic_cache=40', 'settings that override CONFIG')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import cv2
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+
+from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
+from sparse_rcnn_ext.analysis.pipeline_speed import Speed, measure_speed, recipe_variants, time_by_transform
+from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.run_config import load_config
 
 
 def read_dataset(path: str, options: dict | None) -> tuple[Config, BaseDataset]:

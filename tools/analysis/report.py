@@ -7,10 +7,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.report import write_report
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,6 +24,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_trust_option(parser)
     add_cfg_options(parser, 'val_dataloader.dataset.data_root=data/mine', "settings that override the run's config")
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.report import write_report
 
 
 def main(argv: list[str] | None = None) -> None:

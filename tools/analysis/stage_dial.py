@@ -13,19 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import torch
-from mmengine.config import Config
-
-from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
-from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
-from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
 
 NAME = 'stage_dial'
 
@@ -43,6 +32,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         if value is not None and value < 1:
             parser.error(f'{name} must be at least 1')
     return args
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import torch
+from mmengine.config import Config
+
+from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
+from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
+from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
+from sparse_rcnn_ext.engine.out_folder import make_folder
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
 
 
 def measure(cfg: Config, checkpoint: str, rounds: int) -> tuple[list[DialRow], dict[str, str]]:

@@ -10,19 +10,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
-from mmengine.structures import InstanceData
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
-from sparse_rcnn_ext.prediction.predictor import Predictor
-from sparse_rcnn_ext.visualization.examples import Example
-from sparse_rcnn_ext.visualization.stages import draw_trace, trace_stages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -38,6 +27,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_trust_option(parser)
     add_cfg_options(parser, 'model.test_cfg.num_stages=3')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import numpy as np
+from mmengine.structures import InstanceData
+
+from sparse_rcnn_ext.engine.out_folder import make_folder
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
+from sparse_rcnn_ext.prediction.predictor import Predictor
+from sparse_rcnn_ext.visualization.examples import Example
+from sparse_rcnn_ext.visualization.stages import draw_trace, trace_stages
 
 
 def name_pictures(images: list[Path], folder: Path) -> list[Path]:

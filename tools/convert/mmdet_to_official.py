@@ -11,10 +11,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.convert import official_config, ours_to_official, read_sizes, read_weights, write_official
-from sparse_rcnn_ext.engine.arguments import add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,6 +21,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('out', metavar='OUT', help='the .pth or .pkl to write')
     add_trust_option(parser)
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from sparse_rcnn_ext.convert import official_config, ours_to_official, read_sizes, read_weights, write_official
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -13,11 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.convert import find_fitting_config, official_to_ours, read_weights, write_ours
-from sparse_rcnn_ext.convert.fitting_config import FittingConfig
-from sparse_rcnn_ext.engine.arguments import add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -28,6 +25,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('out', metavar='OUT', help='the .pth to write')
     add_trust_option(parser)
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from sparse_rcnn_ext.convert import find_fitting_config, official_to_ours, read_weights, write_ours
+from sparse_rcnn_ext.convert.fitting_config import FittingConfig
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
 def describe(fitting: FittingConfig, out: str) -> str:

@@ -13,26 +13,34 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmengine.registry import init_default_scope
-
-from sparse_rcnn_ext.datasets.check import SPLITS, check_datasets, default_threads, draw_check, summarise, write_report
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.datasets.own_files import SPLITS
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--split', nargs='+', choices=SPLITS, default=SPLITS, help='which splits (default: all)')
+    parser.add_argument('--split', nargs='+', choices=SPLITS, default=list(SPLITS), help='which splits (default: all)')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='default: work_dirs/CONFIG_NAME/check')
-    parser.add_argument('--threads', type=int, default=default_threads(), metavar='N', help='that read the images')
+    parser.add_argument(
+        '--threads', type=int, metavar='N', help='that read the images (default: one a core, at most 16)'
+    )
     add_cfg_options(parser, 'train_dataloader.dataset.data_root=data/mine/')
     args = parser.parse_args(argv)
-    if args.threads < 1:
+    if args.threads is not None and args.threads < 1:
         parser.error('--threads must be at least 1')
     return args
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from mmengine.registry import init_default_scope
+
+from sparse_rcnn_ext.datasets.check import check_datasets, default_threads, draw_check, summarise, write_report
+from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.run_config import load_config
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args.config, args.cfg_options, None)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         check_data_paths(cfg, splits)
-        result = check_datasets(cfg, splits, args.threads)
+        result = check_datasets(cfg, splits, args.threads or default_threads())
     out = args.out or Path(cfg.work_dir, 'check')
     out.mkdir(parents=True, exist_ok=True)
     facts, picture = out / 'check.json', out / 'check.png'

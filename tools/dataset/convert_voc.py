@@ -12,7 +12,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.datasets.convert import convert_voc, write_splits
+from sparse_rcnn_ext.engine.arguments import end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 
 
@@ -40,6 +40,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'whose source is VOC or supervision, and 0 for all others)',
     )
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from sparse_rcnn_ext.datasets.convert import convert_voc, write_splits
 
 
 def main(argv: list[str] | None = None) -> None:

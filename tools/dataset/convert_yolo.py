@@ -12,7 +12,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.datasets.convert import convert_yolo, write_splits
+from sparse_rcnn_ext.engine.arguments import end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 
 
@@ -31,6 +31,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="the number that stands for the first of the names (default: 0; 1 where COCO's ids were written)",
     )
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from sparse_rcnn_ext.datasets.convert import convert_yolo, write_splits
 
 
 def main(argv: list[str] | None = None) -> None:

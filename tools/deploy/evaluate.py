@@ -10,20 +10,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
-import torch
-from mmdet.registry import DATASETS
-from mmengine.config import Config
-from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
-from tqdm import tqdm
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
-from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import load_config
-from sparse_rcnn_ext.export import Detector
 
 RUNTIME_DOES = ('Resize', 'Pad')
 
@@ -34,6 +22,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('file', help='what tools/deploy/export.py wrote')
     add_cfg_options(parser, 'test_dataloader.dataset.indices=100')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from tqdm import tqdm
+
+from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
+from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.export import Detector
 
 
 def open_file(path: str) -> Detector:

@@ -12,28 +12,15 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
-import torch
-from mmengine.config import Config
-
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
-from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
-from sparse_rcnn_ext.export.files import ENDINGS, PACKAGES, RUNTIMES, WRITERS, require_packages
-from sparse_rcnn_ext.export.graph import DetectionGraph
-from sparse_rcnn_ext.export.metadata import describe
-from sparse_rcnn_ext.export.runtime import Detector
-from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction import Predictor, UnreadableError, read_image
+from sparse_rcnn_ext.export.formats import ENDINGS, PACKAGES, RUNTIMES, require_packages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model(parser)
-    parser.add_argument('--format', choices=WRITERS, default='onnx', help='default: onnx')
+    parser.add_argument('--format', choices=ENDINGS, default='onnx', help='default: onnx')
     parser.add_argument('--dynamic', action='store_true', help='any number of images of any size; else one of one size')
     parser.add_argument('--fp16', action='store_true', help='half the size; half precision where the hardware has it')
     parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
@@ -42,6 +29,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_trust_option(parser)
     add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
+from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
+from sparse_rcnn_ext.export.files import WRITERS
+from sparse_rcnn_ext.export.graph import DetectionGraph
+from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime import Detector
+from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.prediction import Predictor, UnreadableError, read_image
 
 
 def read_config(args: argparse.Namespace) -> Config:

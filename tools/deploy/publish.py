@@ -12,10 +12,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_trust_option
+from sparse_rcnn_ext.engine.arguments import add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.safe_globals import trust_checkpoints
-from sparse_rcnn_ext.publishing import publish
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -25,6 +23,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--config', metavar='NAME', help='the config that fits (default: that of the training)')
     add_trust_option(parser)
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    end_early(parse_args)
+
+from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.publishing import publish
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,8 +2,8 @@
 
 import os
 import platform
-import sys
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import mmcv
@@ -12,7 +12,8 @@ import mmengine
 import torch
 import torchvision
 
-from sparse_rcnn_ext import portable_ops
+from sparse_rcnn_ext.import_hooks import PORTABLE_OPS
+from sparse_rcnn_ext.portable_ops import PortableOpsLoader
 
 
 def machine_facts(device: str) -> dict[str, str]:
@@ -28,7 +29,7 @@ def machine_facts(device: str) -> dict[str, str]:
     facts['CPU'] = f'{_cpu()}, {os.cpu_count()} cores, {threads} thread{"s" if threads > 1 else ""}'
     if hasattr(os, 'getloadavg'):
         facts['load'] = f'{os.getloadavg()[0]:.1f} in the minute before'
-    is_portable = sys.modules[portable_ops.MODULE_NAME].__spec__.origin == portable_ops.__name__
+    is_portable = isinstance(find_spec(PORTABLE_OPS).loader, PortableOpsLoader)
     modules = (torch, torchvision, mmdet, mmengine, mmcv)
     facts['versions'] = ', '.join(
         [f'Python {platform.python_version()}', *(f'{module.__name__} {module.__version__}' for module in modules)]

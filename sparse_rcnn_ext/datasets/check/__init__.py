@@ -4,7 +4,6 @@ from .image_files import default_threads
 from .picture import draw_check
 from .report import write_report
 from .run import CheckResult, check_datasets
-from .sources import SPLITS
 from .summary import summarise
 
-__all__ = ['SPLITS', 'CheckResult', 'check_datasets', 'default_threads', 'draw_check', 'summarise', 'write_report']
+__all__ = ['CheckResult', 'check_datasets', 'default_threads', 'draw_check', 'summarise', 'write_report']

@@ -13,8 +13,6 @@ from sparse_rcnn_ext.datasets.own_files import base_name
 from sparse_rcnn_ext.engine.data_paths import walk_datasets
 from sparse_rcnn_ext.engine.errors import UserError
 
-SPLITS = ('train', 'val', 'test')
-
 
 @dataclass(frozen=True)
 class Source:
