@@ -121,3 +121,8 @@ class KeepsRecords:
         if isinstance(indices, Sequence):
             return records[list(indices)]
         return records[:indices] if indices >= 0 else records[indices:]
+
+    def _copy_without_annotation(self, memo: dict | None = None) -> 'KeepsRecords':
+        # mmengine 0.10.7 has one memo for the copies of all data sets, also of those that are gone: by the number of an
+        # object in memory it may take another one for a copy.
+        return super()._copy_without_annotation({} if memo is None else memo)
