@@ -61,7 +61,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml tools/setup/install.sh
 	@tools/setup/install.sh '$(VENV)' '$(REQUIREMENTS)' '$(PYTHON)'
 	@touch $@
 
-# Tests try everything: the export and the demos too. Together with the stack's pins, lest pip moves one of those.
+# Tests try everything: the export and the demos too.
 $(TESTS_INSTALLED): $(EXTRAS) $(INSTALLED)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check $(addprefix --requirement ,$(EXTRAS)) --constraint $(REQUIREMENTS)
+	@tools/setup/install.sh '$(VENV)' '$(REQUIREMENTS)' '$(PYTHON)' $(EXTRAS)
 	@touch $@

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,24 @@ case "$1 $2" in
     *) exit 9 ;;
 esac
 """
+
+
+FAKE_UV = """#!/usr/bin/env bash
+echo "uv $*" >>"$LOG"; [ -z "${UV_FAILS-}" ]
+"""
+
+
+PROGRAMS = ('bash', 'cat', 'cp', 'dirname', 'flock', 'grep', 'ls', 'mkdir', 'rm')
+"""That the scripts need; uv is none of them, lest one that this machine has is used."""
+
+
+def link(folder: Path, programs: Iterable[str]) -> Path:
+    """A folder for the PATH that has these programs of this machine, and no others."""
+    folder.mkdir(exist_ok=True)
+    for name in programs:
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
+    return folder
 
 
 def run(command: list, **variables: object) -> subprocess.CompletedProcess:
@@ -48,10 +67,11 @@ def fake(tmp_path: Path) -> Path:
 @pytest.fixture
 def install(repo_dir: Path, tmp_path: Path, fake: Path):
     """Calls install.sh for the folder tmp_path/venv with the fake Python."""
+    programs = link(tmp_path / 'bin', PROGRAMS)
 
-    def call(requirements: str = 'requirements/runtime.txt') -> subprocess.CompletedProcess:
-        command = [repo_dir / 'tools/setup/install.sh', tmp_path / 'venv', requirements, fake]
-        return run(command, LOG=tmp_path / 'log', BROKEN=tmp_path / 'broken')
+    def call(requirements: str = 'requirements/runtime.txt', *extras: str) -> subprocess.CompletedProcess:
+        command = [repo_dir / 'tools/setup/install.sh', tmp_path / 'venv', requirements, fake, *extras]
+        return run(command, LOG=tmp_path / 'log', BROKEN=tmp_path / 'broken', PATH=programs)
 
     return call
 
@@ -84,10 +104,7 @@ def test_find_python_refuses_one_that_is_not_there(repo_dir: Path, tmp_path: Pat
 
 def test_find_python_takes_the_newest_that_fits(repo_dir: Path, fake: Path, tmp_path: Path) -> None:
     """Of those that the PATH has: python3.14 is there in name only, as a manager of versions leaves it."""
-    programs = tmp_path / 'bin'
-    programs.mkdir()
-    for name in ('bash', 'dirname'):
-        (programs / name).symlink_to(shutil.which(name))
+    programs = link(tmp_path / 'bin', ('bash', 'dirname'))
     (programs / 'python3.14').write_text('#!/usr/bin/env bash\nexit 127\n')
     (programs / 'python3.14').chmod(0o755)
     for name in ('python3.13', 'python3.10', 'python3'):
@@ -117,6 +134,33 @@ def test_headless_opencv_is_unpacked_last(install, tmp_path: Path) -> None:
     assert calls[0] == '-m pip install --requirement requirements/runtime.txt'
     assert calls[-1].startswith('-m pip install --no-deps --force-reinstall opencv-python-headless==')
     assert (tmp_path / 'venv/.state').read_text() == 'ready requirements/runtime.txt\n'
+
+
+def test_extras_come_with_the_pins_of_the_stack(install, tmp_path: Path) -> None:
+    assert install().returncode == 0
+    assert install('requirements/runtime.txt', 'requirements/tests.txt', 'requirements/demo.txt').returncode == 0
+    assert (tmp_path / 'log').read_text().splitlines()[-1] == (
+        '-m pip install --requirement=requirements/tests.txt --requirement=requirements/demo.txt '
+        '--constraint requirements/runtime.txt'
+    )
+
+
+@pytest.mark.parametrize('fails', ['', '1'])
+def test_uv_installs_where_there_is_one_and_pip_what_it_cannot(install, tmp_path: Path, monkeypatch, fails) -> None:
+    uv = tmp_path / 'bin/uv'
+    uv.write_text(FAKE_UV)
+    uv.chmod(0o755)
+    monkeypatch.setenv('UV_FAILS', fails)
+    result = install()
+    assert result.returncode == 0
+    calls = (tmp_path / 'log').read_text().splitlines()
+    by_uv = [call for call in calls if call.startswith('uv ')]
+    assert by_uv[0] == f'uv pip install --python {tmp_path}/venv/bin/python --requirement requirements/runtime.txt'
+    assert len(by_uv) == 3
+    assert [call for call in calls if call not in by_uv] == [
+        call.replace(f'uv pip install --python {tmp_path}/venv/bin/python', '-m pip install') for call in by_uv if fails
+    ]
+    assert result.stderr.count('trying pip') == (3 if fails else 0)
 
 
 def test_an_interrupted_installation_starts_from_nothing(install, tmp_path: Path) -> None:
