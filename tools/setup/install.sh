@@ -13,8 +13,6 @@ extras=("${@:4}")
 state=$venv/.state
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-# Compiling every file of torch takes half a minute; Python compiles those that it imports.
-export PIP_NO_COMPILE=1
 
 # By uv where there is one, which takes a sixth of the time. It reads no pip.conf: what it does not find, pip may.
 install() {
@@ -22,7 +20,9 @@ install() {
         uv pip install --python "$venv/bin/python" "$@" && return
         echo 'uv could not install this; trying pip.' >&2
     fi
-    "$venv/bin/python" -m pip install "$@"
+    # Compiling every file of torch takes half a minute; Python compiles those that it imports. (PIP_NO_COMPILE=1 has
+    # pip compile them.)
+    "$venv/bin/python" -m pip install --no-compile "$@"
 }
 
 if [ ${#extras[@]} -gt 0 ]; then
@@ -60,5 +60,6 @@ headless=()
 while IFS= read -r line; do headless+=("$line"); done < <(grep '^opencv-python-headless==' "$requirements")
 install --no-deps --force-reinstall "${headless[@]}"
 
-"$venv/bin/python" -c 'import sparse_rcnn_ext, mmdet.models'
+# This compiles, too, also where the environment forbids it: each start would take twice as long.
+PYTHONDONTWRITEBYTECODE= "$venv/bin/python" -c 'import sparse_rcnn_ext, mmdet.models'
 echo "ready $requirements" >"$state"
