@@ -90,6 +90,7 @@ class CocoMetric(MMDetCocoMetric):
         # Where the truth comes with the samples, mmdet writes a file of its own, with the labels as ids.
         if isinstance(self._coco_api, CocoFile):
             self._refuse_unknown_images(results)
+            self.img_ids = self._images_that_ran(results)
             ids = self._coco_api.ids_of(classes)
             # pycocotools sorts the ids, and mmdet takes its numbers by position: so the labels are to follow the ids.
             self.cat_ids = sorted(ids)
@@ -109,6 +110,16 @@ class CocoMetric(MMDetCocoMetric):
                 f'{truth.path} has no image with the id {unknown[0]!r} ({len(unknown)} unknown in all): '
                 "set the evaluator's ann_file to that of the data set"
             )
+
+    def _images_that_ran(self, results: list[tuple[dict, dict]]) -> list:
+        """Ids of the images to evaluate on: what was not run, as with ``indices`` of the data set, was not missed."""
+        truth, ran = self._coco_api, {found['img_id'] for _, found in results}
+        images = [image_id for image_id in truth.get_img_ids() if image_id in ran]
+        if len(images) < len(truth.imgs):
+            MMLogger.get_current_instance().warning(
+                f'{truth.path} has {len(truth.imgs)} images: the evaluation is of the {len(images)} that were run'
+            )
+        return images
 
     def _compute_fast(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
         """mmdet's numbers, files and log, but a result file only where ``outfile_prefix`` asks for it."""
@@ -134,7 +145,9 @@ class CocoMetric(MMDetCocoMetric):
                 logger.error('The testing results of the whole dataset is empty.')
                 break
             by_class = metric == 'bbox'
-            evaluation = evaluate_boxes(truth, self.cat_ids, detections, by_class, self.proposal_nums, self.iou_thrs)
+            evaluation = evaluate_boxes(
+                truth, self.cat_ids, detections, by_class, self.proposal_nums, self.iou_thrs, self.img_ids
+            )
             if not by_class:
                 numbers |= proposal_numbers(evaluation, self.metric_items)
                 continue

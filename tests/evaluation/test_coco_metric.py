@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -114,6 +115,22 @@ def test_image_without_detections(tmp_path):
     content['images'].append(image(5))
     path = write(tmp_path / 'truth.json', content)
     assert evaluate(path, classes, samples(content, classes))['bbox_mAP'] == 1.0
+
+
+@pytest.mark.parametrize('backend', ['hotcoco', 'pycocotools'])
+def test_images_that_were_not_run_are_not_missed(tmp_path, backend, monkeypatch):
+    content = truth(owl=9, cat=5, dog=7)
+    path = write(tmp_path / 'truth.json', content)
+    found = samples(content, NAMES)
+    said = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+    assert evaluate(path, NAMES, found, backend=backend)['bbox_mAP'] == 1.0
+    assert said == []
+    assert evaluate(path, NAMES, found[1:], backend=backend)['bbox_mAP'] == 1.0
+    assert said == [f'{path} has 2 images: the evaluation is of the 1 that were run'] * 2
+    # Nor does what is found in one count as found in the other.
+    found[1].pred_instances = found[1].pred_instances[:0]
+    assert evaluate(path, NAMES, found, backend=backend)['bbox_mAP'] < 0.6
 
 
 def test_missing_class_lists_both_sides(tmp_path):
