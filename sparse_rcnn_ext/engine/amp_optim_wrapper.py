@@ -21,22 +21,27 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
     Args:
         optimizer: The optimizer to step.
         dtype: ``'float16'`` (CUDA only), ``'bfloat16'``, or None: float16 on CUDA, bfloat16 on the CPU.
-        init_scale: First value of the dynamic loss scale of float16.
+        loss_scale: Of float16, as mmengine's: ``'dynamic'``, a number that it stays at, or arguments of
+            ``torch.amp.GradScaler``. bfloat16 needs none.
+        use_fsdp: mmengine's, which has to stay false.
         accumulative_counts: Backward passes before each step.
         clip_grad: Arguments of ``torch.nn.utils.clip_grad_norm_``; ``type='value'`` takes ``clip_grad_value_``.
 
     Raises:
-        UserError: For another dtype, or for float16 without CUDA.
+        UserError: For another dtype or loss scale, for float16 without CUDA, or with ``use_fsdp``.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
         dtype: str | None = None,
-        init_scale: float = 65536.0,
+        loss_scale: str | float | dict = 'dynamic',
+        use_fsdp: bool = False,
         accumulative_counts: int = 1,
         clip_grad: dict | None = None,
     ) -> None:
+        if use_fsdp:
+            raise UserError('optim_wrapper.use_fsdp is true, and this wrapper scales losses without FSDP: leave it out')
         cuda = torch.cuda.is_available()
         if dtype is None:
             dtype = 'float16' if cuda else 'bfloat16'
@@ -53,9 +58,16 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         OptimWrapper.__init__(self, optimizer, accumulative_counts=accumulative_counts, clip_grad=clip_grad)
         self.cast_dtype = getattr(torch, dtype)
         self._scale_update_param = None
-        self.loss_scaler = torch.amp.GradScaler(
-            'cuda' if cuda else 'cpu', init_scale=init_scale, enabled=dtype == 'float16'
-        )
+        settings = {}
+        if isinstance(loss_scale, (int, float)):
+            settings['init_scale'] = self._scale_update_param = float(loss_scale)
+        elif isinstance(loss_scale, dict):
+            settings = loss_scale
+        elif loss_scale != 'dynamic':
+            raise UserError(f"optim_wrapper.loss_scale is {loss_scale!r}: set it to 'dynamic', a number or a dict")
+        if settings and dtype == 'bfloat16':
+            print_log('optim_wrapper.loss_scale is for float16, and bfloat16 goes without one.', logger='current')
+        self.loss_scaler = torch.amp.GradScaler('cuda' if cuda else 'cpu', enabled=dtype == 'float16', **settings)
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Resume from any run, in this precision or another.

@@ -143,6 +143,45 @@ def test_overflow_skips_the_step_and_halves_the_scale(model):
     assert other.loss_scaler.get_scale() == 32768
 
 
+@pytest.mark.parametrize(
+    ('loss_scale', 'settings', 'constant'),
+    [
+        ('dynamic', {}, None),
+        (512.0, dict(init_scale=512.0), 512.0),
+        (dict(init_scale=4.0, growth_interval=9), dict(init_scale=4.0, growth_interval=9), None),
+    ],
+)
+def test_loss_scale_is_mmengine_s(model, monkeypatch, loss_scale, settings, constant):
+    """``--amp`` puts this wrapper where a config may have mmengine's, arguments and all."""
+    made = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.amp, 'GradScaler', lambda device, **arguments: made.append((device, arguments)))
+    wrapper = make_wrapper(AmpOptimWrapper, model, dtype='float16', loss_scale=loss_scale, use_fsdp=False)
+    assert made == [('cuda', dict(enabled=True, **settings))]
+    assert wrapper._scale_update_param == constant
+
+
+def test_loss_scale_without_float16_is_dropped_with_a_word(model, monkeypatch):
+    said = []
+    monkeypatch.setattr(amp_optim_wrapper, 'print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
+    train(make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', loss_scale=8.0), model, range(1))
+    train(make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', loss_scale='dynamic'), model, range(1))
+    assert said == ['optim_wrapper.loss_scale is for float16, and bfloat16 goes without one.']
+
+
+@pytest.mark.parametrize(
+    ('settings', 'sentence'),
+    [
+        (dict(use_fsdp=True), 'use_fsdp is true'),
+        (dict(loss_scale='static'), "loss_scale is 'static': set it to 'dynamic', a number or a dict"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(model, settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make_wrapper(AmpOptimWrapper, model, dtype='bfloat16', **settings)
+
+
 @needs_cuda
 def test_cuda_takes_float16(model):
     wrapper = make_wrapper(AmpOptimWrapper, model)
