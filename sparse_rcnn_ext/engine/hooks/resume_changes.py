@@ -8,6 +8,7 @@ from mmengine.runner.base_loop import BaseLoop
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.run_state import RUN_STATE, describe_batch
+from sparse_rcnn_ext.engine.schedule_replay import follow_schedule
 from sparse_rcnn_ext.registry import HOOKS
 
 # How an optimizer computes, and what a scheduler counts.
@@ -21,12 +22,15 @@ _COUNTERS = {'last_step', '_global_step', '_last_value', 'base_values', 'verbose
 class ResumeChangesHook(Hook):
     """Compares a checkpoint that is resumed with the config, and warns of each difference with both values.
 
-    - Learning rate, other settings of the optimizer, and schedulers: the checkpoint's are used, as in mmengine.
+    - Learning rate and other settings of the optimizer: the checkpoint's are used, as in mmengine.
+    - Schedulers: the config's are followed, as if they had been from the start; mmengine goes on with the checkpoint's,
+      which after their end stay at the last rate.
     - Number of processes, images of each, and accumulated steps: the config's are used, so the learning rate fits
       another batch. mmengine looks for ``gpu_ids``, which no checkpoint has.
 
     Raises:
-        UserError: If the checkpoint's optimizer is of another class, or of other parameters.
+        UserError: If the checkpoint's optimizer is of another class, or of other parameters, or if other schedulers
+            than before cannot be followed.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -34,12 +38,19 @@ class ResumeChangesHook(Hook):
         if not isinstance(runner._train_loop, BaseLoop) or not runner._resume:
             return
         file = runner._load_from
-        found = [*_optimizer_changes(runner, checkpoint, file), *_scheduler_changes(runner, checkpoint)]
+        found = list(_optimizer_changes(runner, checkpoint, file))
         if found:
             runner.logger.warning(
                 f'Settings of the config differ from those of {file}, and a resumed training goes on with those of the '
                 f'checkpoint: {"; ".join(dict.fromkeys(found))}. '
                 f'To use those of the config, start with load_from={file} instead of --resume.'
+            )
+        # Without an optimizer it has nothing to be followed from.
+        if 'optimizer' in checkpoint and (found := list(_scheduler_changes(runner, checkpoint))):
+            follow_schedule(runner, checkpoint)
+            runner.logger.warning(
+                f'The schedule of the config differs from that of {file}, and is followed from here on: '
+                f'{"; ".join(dict.fromkeys(found))}.'
             )
         saved, now = (checkpoint.get(RUN_STATE) or {}).get('batch'), describe_batch(runner)
         if saved and saved != now:

@@ -31,7 +31,7 @@ def warned(tmp_path, caplog):
         runner.logger.addHandler(caplog.handler)
         caplog.clear()
         runner.train()
-        ours = ('Settings of the config', 'was saved by a training of')
+        ours = ('Settings of the config', 'The schedule of the config', 'was saved by a training of')
         return [
             record.getMessage()
             for record in caplog.records
