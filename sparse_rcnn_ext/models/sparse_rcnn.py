@@ -9,7 +9,7 @@ from torch import Tensor
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
-from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_targets
+from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors, pack_targets
 from sparse_rcnn_ext.registry import MODELS
 
 
@@ -119,7 +119,7 @@ class SparseRCNN(BaseDetector):
 
         Args:
             batch_inputs: (B, 3, H, W), normalised and padded.
-            batch_data_samples: One per image, with the meta keys ``img_shape`` and, to rescale, ``scale_factor``.
+            batch_data_samples: One per image, with the meta keys ``img_shape`` and, if resized, ``scale_factor``.
             rescale: Give boxes in the pixels of the original image.
 
         Returns:
@@ -129,9 +129,8 @@ class SparseRCNN(BaseDetector):
         outputs = self._forward(batch_inputs, batch_data_samples)
         scores = self.roi_head.scores(outputs.logits[-1])
         boxes, scores, labels = top_detections(scores, outputs.boxes[-1], self.max_per_img)
+        if rescale:
+            boxes = boxes / pack_scale_factors(batch_data_samples, boxes)[:, None]
         for image, sample in enumerate(batch_data_samples):
-            image_boxes = boxes[image]
-            if rescale:
-                image_boxes = image_boxes / image_boxes.new_tensor(sample.scale_factor).repeat(2)
-            sample.pred_instances = InstanceData(bboxes=image_boxes, scores=scores[image], labels=labels[image])
+            sample.pred_instances = InstanceData(bboxes=boxes[image], scores=scores[image], labels=labels[image])
         return batch_data_samples

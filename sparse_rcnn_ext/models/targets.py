@@ -52,6 +52,20 @@ def pack_image_whwh(data_samples: SampleList, like: Tensor) -> Tensor:
     return torch.tensor(sizes, dtype=torch.promote_types(like.dtype, torch.float32)).to(like.device, non_blocking=True)
 
 
+def pack_scale_factors(data_samples: SampleList, like: Tensor) -> Tensor:
+    """What boxes in the network's input are divided by to lie in the original images.
+
+    Args:
+        data_samples: One per image, with the meta key ``scale_factor``, width and height; without it, where a pipeline
+            does not resize, both are 1.
+        like: A tensor whose device and dtype the result takes.
+
+    Returns:
+        (B, 4) width, height, width, height.
+    """
+    return like.new_tensor([sample.get('scale_factor', (1.0, 1.0)) for sample in data_samples]).repeat(1, 2)
+
+
 def pack_targets(data_samples: SampleList, image_whwh: Tensor) -> Targets:
     """Pad the ground truth of a batch into tensors.
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.models.post_process import top_detections
-from sparse_rcnn_ext.models.targets import pack_image_whwh
+from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors
 
 
 class Predictions(NamedTuple):
@@ -81,7 +81,7 @@ def _all_stages(model: SparseRCNN, batch: dict) -> tuple[list[list[tuple[Tensor,
     samples = data['data_samples']
     outputs = model.forward_stages(data['inputs'], pack_image_whwh(samples, data['inputs']))
     scores = model.roi_head.scores(outputs.logits)  # (S, B, N, K)
-    scale = outputs.boxes.new_tensor([sample.scale_factor for sample in samples]).repeat(1, 2)  # (B, 4)
+    scale = pack_scale_factors(samples, outputs.boxes)  # (B, 4)
     found = []
     for stage_scores, stage_boxes in zip(scores, outputs.boxes, strict=True):
         boxes, best, labels = top_detections(stage_scores, stage_boxes, model.max_per_img)

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.models.targets import pack_image_whwh
+from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors
 
 from .canvas import Canvas
 from .examples import Example, load_example
@@ -43,8 +43,8 @@ def trace_stages(model: SparseRCNN, example: Example) -> StageTrace:
         proposals = model.rpn_head(image_whwh, model.extract_feat(batch['inputs']))[0]  # (1, N, 4)
         outputs = model.forward_stages(batch['inputs'], image_whwh)
     boxes = torch.cat([proposals, outputs.boxes[:, 0]])  # (S + 1, N, 4)
-    scale_factor = boxes.new_tensor(batch['data_samples'][0].scale_factor).repeat(2)
-    return StageTrace(boxes / scale_factor, model.roi_head.scores(outputs.logits[:, 0]), model.rpn_head.are_learned)
+    boxes = boxes / pack_scale_factors(batch['data_samples'], boxes)
+    return StageTrace(boxes, model.roi_head.scores(outputs.logits[:, 0]), model.rpn_head.are_learned)
 
 
 def draw_stages(

@@ -165,6 +165,16 @@ def test_rescale_divides_by_the_scale_factor(model):
         assert torch.equal(after.pred_instances.scores, before.pred_instances.scores)
 
 
+def test_images_that_were_not_resized_have_no_scale_factor(model):
+    """As of a test pipeline without Resize."""
+    samples = make_samples()
+    del samples[1].scale_factor
+    with torch.no_grad():
+        plain = model.predict(make_images(SIZES), make_samples(), rescale=False)
+        found = model.predict(make_images(SIZES), samples)
+    assert torch.equal(found[1].pred_instances.bboxes, plain[1].pred_instances.bboxes)
+
+
 def test_the_image_size_before_padding_counts(model):
     images = make_images(SIZES)
     small, large = make_sample((64, 90), 0), make_sample((96, 128), 0)
