@@ -4,6 +4,7 @@ import pytest
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime.sessions import NAMES
 from tests.export.examples import read_recipe
 
 SQUARE = 'sparse-rcnn_r50_fpn_128-proposals_640-3x_coco'
@@ -26,6 +27,7 @@ def test_of_the_main_recipe(tiny_detector, repo_dir):
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
     )
+    assert set(metadata) == set(NAMES)
     assert describe(cfg, tiny_detector, cfg.classes, dynamic=True, half=True)['size'] is None
 
 

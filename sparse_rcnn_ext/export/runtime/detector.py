@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .network_input import Batch, make_batch
-from .sessions import open_session
+from .sessions import Providers, open_session
 
 
 class Detections(NamedTuple):
@@ -28,14 +28,17 @@ class Detector:
         path: The file: .onnx is run by onnxruntime, .xml by openvino, .torchscript by torch. All else that is needed,
             such as the classes and the size to which images are brought, stands in it.
         threads: CPU threads to use; None leaves it to the runtime.
+        providers: onnxruntime's execution providers for a .onnx, names or (name, options), the preferred one first;
+            None is its CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is broken, or was not written by the tool.
+        ValueError: If the file is broken, or was not written by the tool, or providers are given that onnxruntime lacks
+            or for a file that it does not run.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        self.run, self.metadata = open_session(Path(path), threads)
+    def __init__(self, path: str | Path, threads: int | None = None, providers: Providers | None = None) -> None:
+        self.run, self.metadata = open_session(Path(path), threads, providers)
         self.classes: tuple[str, ...] = tuple(self.metadata['classes'])
 
     def __call__(self, image: np.ndarray, score_thr: float = 0.05) -> Detections:

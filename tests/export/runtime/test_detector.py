@@ -71,6 +71,71 @@ def test_other_files_are_refused(export, tmp_path):
         Detector(tmp_path / 'bare.onnx')
 
 
+def test_metadata_of_other_tools_are_left_alone(export, tmp_path):
+    path = export('onnx')
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load(path)
+    onnx.helper.set_model_props(
+        model, {prop.key: prop.value for prop in model.metadata_props} | {'author': 'me', 'onnx.infer': ''}
+    )
+    onnx.save(model, tmp_path / 'signed.onnx')
+    assert Detector(tmp_path / 'signed.onnx').metadata == Detector(path).metadata
+
+
+def test_a_file_that_lost_metadata_is_refused(export, tmp_path):
+    path = export('onnx')
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load(path)
+    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key not in ('mean', 'pad')}
+    onnx.helper.set_model_props(model, kept)
+    onnx.save(model, tmp_path / 'part.onnx')
+    with pytest.raises(ValueError, match=r'part\.onnx has no pad, mean in its metadata: give a file of') as error:
+        Detector(tmp_path / 'part.onnx')
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('given', 'passed'),
+    [
+        (None, ['CPUExecutionProvider']),
+        (['CPUExecutionProvider'], ['CPUExecutionProvider']),
+        ((('CPUExecutionProvider', {'use_arena': '0'}),), [('CPUExecutionProvider', {'use_arena': '0'})]),
+    ],
+)
+def test_providers_are_passed_on(export, monkeypatch, given, passed):
+    path = export('onnx')
+    onnxruntime = pytest.importorskip('onnxruntime')
+    opened = []
+    session = onnxruntime.InferenceSession
+
+    def open_session(*args, providers):
+        opened.append(providers)
+        return session(*args, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', open_session)
+    assert Detector(path, threads=1, providers=given).classes
+    assert opened == [passed]
+
+
+def test_providers_that_are_not_there_are_refused(export):
+    path = export('onnx')
+    onnxruntime = pytest.importorskip('onnxruntime')
+    there = ', '.join(onnxruntime.get_available_providers())
+    given = [('FooExecutionProvider', {}), 'CPUExecutionProvider', 'Bar']
+    with pytest.raises(ValueError, match=f'^this onnxruntime has no FooExecutionProvider, Bar: .* of {there}$'):
+        Detector(path, providers=given)
+    with pytest.raises(ValueError, match='give a list'):
+        Detector(path, providers='CPUExecutionProvider')
+
+
+@pytest.mark.parametrize('ending', ['.xml', '.torchscript'])
+def test_providers_are_of_onnx_files_alone(tmp_path, ending):
+    path = tmp_path / f'network{ending}'
+    path.touch()
+    with pytest.raises(ValueError, match=rf'network{ending} is not run by onnxruntime, .* give a \.onnx'):
+        Detector(path, providers=['CPUExecutionProvider'])
+
+
 def test_a_file_without_its_weights_is_refused(export, tmp_path):
     file = tmp_path / 'alone.xml'
     file.write_bytes(export('openvino').read_bytes())
