@@ -53,6 +53,7 @@ def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> No
     for node in model.graph.node:
         del node.metadata_props[:]
     del model.graph.metadata_props[:]
+    _drop_shapes_of_weights(model.graph)
     if not metadata['size']:
         _name_open_dimensions(model.graph)
     foreign = sorted({f'{node.domain}.{node.op_type}' for node in model.graph.node if node.domain})
@@ -114,6 +115,14 @@ def _as_program(graph: DetectionGraph, metadata: dict[str, Any]) -> ExportedProg
             first_line = str(error).strip().splitlines()[0]
             advice = 'export without --dynamic' if shapes else 'give a model of parts that can be'
             raise UserError(f'the model cannot be exported ({first_line}): {advice}') from error
+
+
+def _drop_shapes_of_weights(graph: Any) -> None:
+    """Weights have their own; onnxruntime's quantizer puts others under their names, and stops where both differ."""
+    weights = {tensor.name for tensor in graph.initializer}
+    kept = [value for value in graph.value_info if value.name not in weights]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
 
 
 def _name_open_dimensions(graph: Any) -> None:

@@ -130,6 +130,19 @@ def test_onnx_is_standard_and_says_what_it_is(export, tiny_recipe):
     assert b'site-packages' not in path.read_bytes() and b'sparse_rcnn_ext/' not in path.read_bytes()
 
 
+def test_onnxruntime_quantizes_the_file(export, shared_dir, tmp_path):
+    single, path = export('onnx'), tmp_path / 'small.onnx'
+    quantization = pytest.importorskip('onnxruntime.quantization', reason='pip install -r requirements/deploy.txt')
+    # onnxruntime's CPU has no convolution with signed weights.
+    quantization.quantize_dynamic(single, path, weight_type=quantization.QuantType.QUInt8)
+    assert path.stat().st_size < 0.4 * single.stat().st_size
+    file, images = Detector(path, threads=1), read_images(shared_dir)
+    assert file.metadata == Detector(single, threads=1).metadata
+    expected = Detector(single, threads=1).detect(images, score_thr=0)
+    for found, right in zip(file.detect(images, score_thr=0), expected, strict=True):
+        np.testing.assert_allclose(found.scores, right.scores, atol=0.05)
+
+
 def test_openvino_is_written_by_way_of_onnx(export, monkeypatch, tmp_path):
     """``export`` converts a file that is there already."""
     expected, onnx = export('openvino'), export('onnx')
