@@ -43,7 +43,7 @@ class CocoDataset(ChecksImages, PoolsImages, KeepsRecords, MMDetCocoDataset):
 
     Raises:
         UserError: If the file cannot be used, a class is not in it, or no image remains. With ``test_mode`` the file
-            may lack some classes, if it has no object of other names.
+            may lack some classes, if it has no object of other names, and all annotations.
     """
 
     METAINFO: dict = {}
@@ -99,7 +99,7 @@ class CocoDataset(ChecksImages, PoolsImages, KeepsRecords, MMDetCocoDataset):
         return is_ours and not any(others)
 
     def _load_dicts(self) -> list[dict]:
-        coco = CocoFile(self.ann_file, self.backend_args, self.held_out)
+        coco = CocoFile(self.ann_file, self.backend_args, self.held_out, may_lack_annotations=self.test_mode)
         if self.held_out:
             self._file_names = [image['file_name'] for image in coco.dataset['images']]
         names = {number: category['name'] for number, category in coco.cats.items()}

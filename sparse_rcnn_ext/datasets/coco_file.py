@@ -24,15 +24,22 @@ class CocoFile(COCO):
         path: The file, as mmengine's file backends know it.
         backend_args: Of the backend.
         held_out: Take one part of the images: the arguments of :func:`~sparse_rcnn_ext.datasets.held_out.part_of`.
+        may_lack_annotations: See :func:`load_coco`.
 
     Raises:
         UserError: If it is no COCO detection file, or an id or a category's name stands in it twice.
     """
 
-    def __init__(self, path: str, backend_args: dict | None = None, held_out: dict | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        backend_args: dict | None = None,
+        held_out: dict | None = None,
+        may_lack_annotations: bool = False,
+    ) -> None:
         super().__init__()
         self.path = path
-        self.dataset = load_coco(path, backend_args)
+        self.dataset = load_coco(path, backend_args, may_lack_annotations)
         if held_out:
             self.dataset['images'] = part_of(self.dataset['images'], **held_out)
             kept = {image['id'] for image in self.dataset['images']}
@@ -117,8 +124,14 @@ def ids_of_classes(path: str, known: dict, boxes: Mapping | None, classes: Seque
     return [known.get(name, added.get(name)) for name in classes]
 
 
-def load_coco(path: str, backend_args: dict | None = None) -> dict:
+def load_coco(path: str, backend_args: dict | None = None, may_lack_annotations: bool = False) -> dict:
     """Read a COCO detection file as it is.
+
+    Args:
+        path: The file, as mmengine's file backends know it.
+        backend_args: Of the backend.
+        may_lack_annotations: Whether the list of them may be missing, as in the files of COCO's test images; then it
+            is empty.
 
     Returns:
         Its content. Every category has ``id`` and ``name``, every image ``id``, ``file_name``, ``width`` and
@@ -139,5 +152,7 @@ def load_coco(path: str, backend_args: dict | None = None) -> dict:
         raise UserError(f'{path} is empty, cut off or no JSON ({error}): write it anew') from None
     if not isinstance(content, dict):
         raise UserError(f'{path} holds a {type(content).__name__}: a COCO file is an object of {", ".join(KEYS)}')
+    if may_lack_annotations:
+        content.setdefault('annotations', [])
     check_entries(path, content)
     return content

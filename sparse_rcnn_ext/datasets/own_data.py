@@ -67,7 +67,9 @@ def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0)
         files = dict(train=whole, val=whole)
         if test := find_file(root, 'test'):
             files['test'] = test
-    contents = {split: load_coco(str(root / file)) for split, (file, _) in files.items()}
+    contents = {
+        split: load_coco(str(root / file), may_lack_annotations=split == 'test') for split, (file, _) in files.items()
+    }
     classes = _classes({str(root / files[split][0]): content for split, content in contents.items()})
     datasets = {}
     for split, (file, name) in files.items():

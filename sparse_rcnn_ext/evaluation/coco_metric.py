@@ -35,8 +35,8 @@ class CocoMetric(MMDetCocoMetric):
         settings: See mmdet's CocoMetric. Its ``sort_categories`` makes no difference here.
 
     Raises:
-        UserError: If ``ann_file`` cannot be used or lacks a class or an image, a detection has a label beyond the
-            classes, or a setting is none of those that there are.
+        UserError: If ``ann_file`` cannot be used or lacks a class or an image, or all annotations without
+            ``format_only``, a detection has a label beyond the classes, or a setting is none of those that there are.
     """
 
     def __init__(
@@ -47,6 +47,10 @@ class CocoMetric(MMDetCocoMetric):
         held_out: dict | None = None,
         **settings,
     ) -> None:
+        if settings.get('format_only') and settings.get('outfile_prefix') is None:
+            raise UserError(
+                'the CocoMetric has format_only and no outfile_prefix: set it, or give tools/test.py --out FILE.json'
+            )
         super().__init__(backend_args=backend_args, **settings)
         if backend not in BACKENDS:
             raise UserError(f'backend of the CocoMetric is {backend!r}: set it to one of {some_names(BACKENDS)}')
@@ -67,7 +71,12 @@ class CocoMetric(MMDetCocoMetric):
         # pycocotools looks a threshold up in an array; a config can only give numbers.
         self.iou_thrs = np.atleast_1d(self.iou_thrs)
         if ann_file is not None:
-            self._coco_api = CocoFile(ann_file, backend_args, held_out)
+            self._coco_api = CocoFile(ann_file, backend_args, held_out, may_lack_annotations=True)
+            if not (self._coco_api.anns or self.format_only):
+                raise UserError(
+                    f'{ann_file} has no annotations to evaluate with: set format_only=True of the evaluator and give '
+                    'tools/test.py --out FILE.json, which then writes the detections alone'
+                )
             self._coco_api.number_annotations()
 
     @MMDetCocoMetric.dataset_meta.setter

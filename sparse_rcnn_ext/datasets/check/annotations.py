@@ -62,18 +62,21 @@ class Annotations:
     """(M,) whether the entry says nothing on ``area``, or ``iscrowd``; not all code has a default for that."""
 
 
-def read_annotations(path: str, backend_args: dict | None, held_out: dict | None = None) -> Annotations:
+def read_annotations(
+    path: str, backend_args: dict | None, held_out: dict | None = None, trains: bool = True
+) -> Annotations:
     """Read a file.
 
     Args:
         path: Where it lies, for mmengine's file backend.
         backend_args: Of that backend.
         held_out: Of the data set: a part of the images, and their boxes.
+        trains: Whether it is learned from; otherwise the list of annotations may be missing.
 
     Raises:
-        UserError: If it is no JSON, or has no list of images or of categories.
+        UserError: If it is no JSON, or has no list of images, of categories or of annotations.
     """
-    content = _load(path, backend_args)
+    content = _load(path, backend_args, trains)
     if held_out:
         _keep_part(content, held_out)
     images, broken_images = {}, []
@@ -129,7 +132,7 @@ class _Box(NamedTuple):
     no_crowd: bool
 
 
-def _load(path: str, backend_args: dict | None) -> dict:
+def _load(path: str, backend_args: dict | None, trains: bool) -> dict:
     try:
         content = json.loads(get(path, backend_args=backend_args))
     except FileNotFoundError:
@@ -140,6 +143,8 @@ def _load(path: str, backend_args: dict | None) -> dict:
         raise UserError(f'the annotation file {path} is empty, cut off or no JSON ({error}): write it anew') from None
     if not isinstance(content, dict):
         raise UserError(f'the annotation file {path} holds a {type(content).__name__}, not the object of a COCO file')
+    if not trains:
+        content.setdefault('annotations', [])
     for key in ('images', 'annotations', 'categories'):
         if not isinstance(content.get(key), list):
             raise UserError(f'the annotation file {path} has no list "{key}": it must be a COCO detection file')

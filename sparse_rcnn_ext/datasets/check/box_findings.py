@@ -77,6 +77,14 @@ def find_in_boxes(facts: Facts, num_proposals: int | None) -> Iterator[Finding]:
         fix = 'see which boxes are dropped, and why, in the table'
         what = 'to learn from'
         yield Finding('no boxes', Level.ERROR, source.name, source.ann_file, 0, Noun.BOX, what, fix)
+    if not (source.trains or len(annotations.xywh)):
+        # A validation would stop the training.
+        level = Level.ERROR if 'val' in source.splits else Level.NOTE
+        what = 'without annotations: there is nothing to evaluate'
+        fix = 'set format_only=True of the evaluator to have tools/test.py --out write the detections alone'
+        if level is Level.ERROR:
+            fix = 'add those of its images, or set val_cfg, val_dataloader and val_evaluator to None'
+        yield Finding('nothing to evaluate', level, source.name, source.ann_file, 1, Noun.FILE, what, fix)
     if num_proposals is not None:
         yield from _find_crowded(facts, num_proposals)
     for fate, (level, what, fix) in _DROPPED.items():

@@ -50,7 +50,9 @@ def check_datasets(cfg: Config, splits: tuple[str, ...], threads: int) -> CheckR
         UserError: If a data set cannot be judged at all, such as one whose annotation file is no JSON.
     """
     sources = find_sources(cfg, splits)
-    annotations = [read_annotations(source.ann_file, source.backend_args, source.held_out) for source in sources]
+    annotations = [
+        read_annotations(source.ann_file, source.backend_args, source.held_out, source.trains) for source in sources
+    ]
     sources = [_with_classes(source, content) for source, content in zip(sources, annotations)]
     requests = [wanted_images(source, content) for source, content in zip(sources, annotations)]
     reading = read_images([request for wanted in requests for request in wanted.values()], threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparse_rcnn_ext.datasets.check import check_datasets
+from sparse_rcnn_ext.datasets.check import check_datasets, draw_check, write_report
 from sparse_rcnn_ext.datasets.held_out import part_of
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.datasets.check.small_data import WIDTH, SmallData, check, encode, levels
@@ -92,6 +92,21 @@ def test_an_evaluation_without_a_class(data):
     boxes = [data.val['annotations'][0] | dict(category_id=9), *data.val['annotations'][1:]]
     found = check_val(categories=categories, annotations=boxes)
     assert found['class missing'] == ('error', 1)
+
+
+@pytest.mark.parametrize('boxes', [{}, {'annotations': []}])
+def test_images_to_detect_in_alone(data, boxes):
+    """As COCO's test images are: no fault in a test, but nothing to train or to validate with."""
+    data.write()
+    unlabelled = {key: value for key, value in data.val.items() if key != 'annotations'} | boxes
+    (data.root / 'val.json').write_text(json.dumps(unlabelled))
+    data.config.test_dataloader, data.config.test_evaluator = data.config.val_dataloader, data.config.val_evaluator
+    result = check_datasets(data.config, ('train', 'test'), threads=1)
+    assert levels(result) == {'nothing to evaluate': ('note', 1), 'image without boxes': ('note', 2)}
+    assert 'there is nothing to evaluate' in result.findings[-1].text() + result.findings[0].text()
+    assert not result.failed and '2 of 2 images used' in write_report(result)
+    draw_check(result, 'title', data.root / 'check.png')
+    assert levels(check_datasets(data.config, ('val', 'test'), threads=1))['nothing to evaluate'] == ('error', 1)
 
 
 def test_ignored_boxes_and_the_id_0(data):
