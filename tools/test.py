@@ -58,11 +58,10 @@ from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
 def show_detections(cfg: Config, folder: str) -> None:
-    """Let the visualization hook write every tested image into ``folder``."""
-    # The hook puts a relative folder below the run's own.
+    """Let the visualization hook write every tested image into ``folder``, in folders as the images are."""
     cfg.merge_from_dict(
         {
-            'default_hooks.visualization.type': 'DetVisualizationHook',
+            'default_hooks.visualization.type': 'sparse_rcnn_ext.PicturesHook',
             'default_hooks.visualization.draw': True,
             'default_hooks.visualization.test_out_dir': str(Path(folder).resolve()),
         }

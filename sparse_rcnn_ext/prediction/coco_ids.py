@@ -1,9 +1,11 @@
 """The numbers by which COCO's format names images and classes."""
 
 import json
-from collections import Counter
+import os.path
+from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 
 from sparse_rcnn_ext.engine.errors import UserError
 
@@ -31,13 +33,16 @@ class CocoIds:
 class AnnotationIds(CocoIds):
     """Images by file name and classes by name, numbered as an annotation file does: then detections can be scored.
 
+    Folders in file names may count from elsewhere than the inputs do. So an image is known by the last part of its
+    name, and where several share that, by as many parts before it as tell them apart.
+
     Args:
         classes: Names of the classes, in the order of the labels.
         ann_file: COCO's format.
         sources: What will be read.
 
     Raises:
-        UserError: If the file is none, or lacks a class or one of the images.
+        UserError: If the file is none, or lacks a class or one of the images, or two sources are the same image of it.
     """
 
     def __init__(self, classes: Sequence[str], ann_file: Path, sources: Sequence[Source]) -> None:
@@ -45,8 +50,8 @@ class AnnotationIds(CocoIds):
         try:
             content = json.loads(ann_file.read_text(encoding='utf-8'))
             categories = {category['name']: category['id'] for category in content['categories']}
-            images = {PurePath(image['file_name']): image['id'] for image in content['images']}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            images = [(_parts(image['file_name']), image['id']) for image in content['images']]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"--ids {ann_file} cannot be read in COCO's format ({error!r}): give an annotation file"
             ) from error
@@ -54,13 +59,41 @@ class AnnotationIds(CocoIds):
             if category['name'] not in categories:
                 raise UserError(f'--ids {ann_file} has no class {category["name"]!r}: give a file with all of them')
             category['id'] = categories[category['name']]
-        # Folders in file names count from elsewhere than the input does.
-        counts = Counter(path.name for path in images)
-        self._by_name = {path.name: number for path, number in images.items() if counts[path.name] == 1}
+        self._by_name = defaultdict(list)
+        for parts, number in images:
+            self._by_name[parts[-1:]].append((parts, number))
+        taken = {}
         for source in sources:
-            if source.is_video or source.name.name not in self._by_name:
-                raise UserError(f'--ids {ann_file} has no image, or several, of the name {source.name.name}')
+            number = None if source.is_video else self._find(source)
+            if number is None:
+                raise UserError(
+                    f'--ids {ann_file} has no image, or several, of the name {source.name.name}: give images that it '
+                    'lists, in folders of the names that it has'
+                )
+            if number in taken:
+                raise UserError(f'--ids {ann_file} has one image for {taken[number]} and {source}: give one of them')
+            taken[number] = source
 
     def next_image(self, source: Source) -> int:
         """The number that the file gives to the image."""
-        return self._by_name[source.name.name]
+        return self._find(source)
+
+    def _find(self, source: Source) -> int | None:
+        own = _parts(os.path.abspath(source.path))  # noqa: PTH100  (a link keeps its name)
+        candidates = self._by_name[own[-1:]]
+        if len(candidates) == 1:
+            return candidates[0][1]
+        ranks = [(_shared(parts, own), parts == own[-len(parts) :]) for parts, _ in candidates]
+        best = max(ranks, default=None)
+        return candidates[ranks.index(best)][1] if ranks.count(best) == 1 else None
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """Of a path, whichever system wrote it."""
+    return PurePosixPath(path.replace('\\', '/')).parts
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many parts are the same, from the last one on."""
+    pairs = zip(reversed(one), reversed(other))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -78,6 +78,23 @@ def test_numbers_of_an_annotation_file(ann_file):
     assert [ids.next_image(source(name)) for name in ('b.jpg', 'a.jpg')] == [7, 139]
 
 
+def test_folders_tell_equal_names_apart(tmp_path):
+    names = {1: 'a/1.jpg', 2: 'b/1.jpg', 3: '1.jpg', 4: 'x/b/1.jpg', 5: 'y\\c\\1.jpg', 6: 'other/2.jpg'}
+    content = dict(images=[dict(id=number, file_name=name) for number, name in names.items()], categories=[])
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(content))
+    given = {'p/a/1.jpg': 1, 'p/b/1.jpg': 2, '1.jpg': 3, 'x/b/1.jpg': 4, 'y/c/1.jpg': 5, '2.jpg': 6}
+    sources = [source(tmp_path / name) for name in given]
+    ids = AnnotationIds((), path, sources)
+    assert [ids.next_image(one) for one in sources] == list(given.values())
+    content['images'].pop(2)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r'has no image, or several, of the name 1\.jpg: give images that it lists'):
+        AnnotationIds((), path, [source(tmp_path / 'elsewhere/1.jpg')])
+    with pytest.raises(UserError, match=r'has one image for .*2\.jpg and .*other/2\.jpg: give one of them'):
+        AnnotationIds((), path, [source(tmp_path / '2.jpg'), source(tmp_path / 'other/2.jpg')])
+
+
 def test_an_annotation_file_that_does_not_fit(ann_file):
     for name in ('c.jpg', 'same.jpg', 'clip.mp4'):
         with pytest.raises(UserError, match=f'has no image, or several, of the name {name}'):

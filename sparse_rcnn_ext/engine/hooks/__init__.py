@@ -12,6 +12,7 @@ from .fast_inference import FastInferenceHook
 from .finite_loss import FiniteLossHook
 from .garbage import GarbageHook
 from .last_epochs_pipeline import LastEpochsPipelineHook
+from .pictures import PicturesHook
 from .report import ReportHook
 from .resume_changes import ResumeChangesHook
 from .stop_signal import StopSignalHook
@@ -28,6 +29,7 @@ __all__ = [
     'GarbageHook',
     'HeldOutHook',
     'LastEpochsPipelineHook',
+    'PicturesHook',
     'ReportHook',
     'ResumeChangesHook',
     'StopSignalHook',

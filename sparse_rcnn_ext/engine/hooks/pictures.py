@@ -1,0 +1,59 @@
+"""Writes every tested image with its detections."""
+
+import os.path
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+from mmdet.engine.hooks import DetVisualizationHook
+from mmdet.structures import DetDataSample
+from mmengine.fileio import get
+from mmengine.runner import Runner
+
+from sparse_rcnn_ext.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PicturesHook(DetVisualizationHook):
+    """mmdet's hook, with the pictures of a test in folders as the images are.
+
+    In mmdet all lie in one folder under the images' base names, and of a/1.jpg and b/1.jpg the last one remains. Here
+    the path of an image counts from the folder that all images of the test have in common.
+
+    Args:
+        settings: See mmdet's DetVisualizationHook; ``test_out_dir`` is needed.
+    """
+
+    def __init__(self, test_out_dir: str, **settings) -> None:
+        super().__init__(test_out_dir=test_out_dir, **settings)
+        self._images = ''
+
+    def before_test(self, runner: Runner) -> None:
+        """Find the folder of all images."""
+        dataset = runner.test_dataloader.dataset
+        folders = {os.path.dirname(_whole(dataset.get_data_info(index)['img_path'])) for index in range(len(dataset))}  # noqa: PTH120
+        self._images = os.path.commonpath(folders)
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[DetDataSample]
+    ) -> None:
+        """Write the pictures of a batch."""
+        if not self.draw:
+            return
+        for sample in outputs:
+            self._test_index += 1
+            image = mmcv.imfrombytes(get(sample.img_path, backend_args=self.backend_args), channel_order='rgb')
+            name = os.path.relpath(_whole(sample.img_path), self._images)
+            self._visualizer.add_datasample(
+                'test_img',
+                image,
+                data_sample=sample,
+                pred_score_thr=self.score_thr,
+                out_file=str(Path(self.test_out_dir, name)),
+                step=self._test_index,
+            )
+
+
+def _whole(path: str) -> str:
+    """Absolute and without '..'; what has a scheme, such as s3://, becomes a path like any other."""
+    return os.path.abspath(path)  # noqa: PTH100
