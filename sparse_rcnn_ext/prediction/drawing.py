@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from matplotlib.font_manager import findfont
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw, ImageFont
 
+from sparse_rcnn_ext.visualization.fonts import font_families, font_runs
 from sparse_rcnn_ext.visualization.palette import BLACK, color_of, ink_on
 
 Box = tuple[float, float, float, float]
@@ -33,6 +33,7 @@ def draw_detections(image: np.ndarray, detections: InstanceData, classes: Sequen
     Returns:
         (H, W, 3) uint8 BGR.
     """
+    font_families(''.join(classes))  # tells what no font has, whatever is found in this image
     height, width = image.shape[:2]
     picture = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     pen = ImageDraw.Draw(picture)
@@ -49,16 +50,18 @@ def draw_detections(image: np.ndarray, detections: InstanceData, classes: Sequen
     labels = []
     for corners, text_size, label, score in shown:
         text = f'{classes[label]} {score:.2f}'.replace(' 0.', ' .')
-        font = _font(text_size)
+        runs = [(run, _font(file, text_size)) for run, file in font_runs(text)]
         pad = _line_width(text_size) + 1
-        size = (font.getlength(text) + 2 * pad, text_size + 2 * pad)
+        size = (sum(font.getlength(run) for run, font in runs) + 2 * pad, text_size + 2 * pad)
         spot = _free_spot(corners, size, (width, height), taken)
         taken.append(spot)
-        labels.append((spot, text, font, color_of(label)))
-    for spot, text, font, color in reversed(labels):
+        labels.append((spot, runs, pad, color_of(label)))
+    for spot, runs, pad, color in reversed(labels):
         pen.rectangle(spot, fill=color)
-        middle = ((spot[0] + spot[2]) / 2, (spot[1] + spot[3]) / 2)
-        pen.text(middle, text, fill=ink_on(color), font=font, anchor='mm')
+        left = spot[0] + pad
+        for run, font in runs:
+            pen.text((left, (spot[1] + spot[3]) / 2), run, fill=ink_on(color), font=font, anchor='lm')
+            left += font.getlength(run)
     return cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR)
 
 
@@ -73,8 +76,8 @@ def _line_width(text_size: int) -> int:
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(findfont('DejaVu Sans'), size)
+def _font(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
 
 
 def _inside(box: Sequence[float], width: int, height: int) -> Box:

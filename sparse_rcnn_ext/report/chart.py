@@ -1,7 +1,6 @@
 """The look of a report's charts, and how they become a PNG and a part of the page."""
 
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
@@ -15,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from sparse_rcnn_ext.visualization.fonts import readable_text
 from sparse_rcnn_ext.visualization.palette import PALETTE
 
 DPI = 100
@@ -66,18 +66,17 @@ def new_chart(folder: Path, name: str, alt: str, size: tuple[float, float], char
         size: Width and height in inches.
         charts: The list to join.
     """
-    with rc_context(_STYLE), warnings.catch_warnings():
-        # A class may be named in a script that matplotlib's font lacks; the page has it right.
-        warnings.filterwarnings('ignore', message='Glyph .* missing from')
+    with rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=DPI, layout='constrained')
         FigureCanvasAgg(figure)
         yield figure
-        figure.savefig(folder / f'{name}.png', facecolor='white')
-        # Settled by the first drawing, which takes as long as all the rest.
-        figure.set_layout_engine('none')
         text = StringIO()
         no_metadata = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
-        figure.savefig(text, format='svg', facecolor='none', metadata=no_metadata)
+        with readable_text(figure):
+            figure.savefig(folder / f'{name}.png', facecolor='white')
+            # Settled by the first drawing, which takes as long as all the rest.
+            figure.set_layout_engine('none')
+            figure.savefig(text, format='svg', facecolor='none', metadata=no_metadata)
     charts.append(Chart(name, _for_page(text.getvalue(), alt), alt))
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from mmdet.visualization import DetLocalVisualizer
 from torch import Tensor
 
+from .fonts import font_families, untold_glyphs
 from .palette import BLACK, Color, ink_on
 
 FONT_SIZE = 10.0  # points, of labels at boxes of _FULL_SIZE and more
@@ -70,6 +72,7 @@ class Canvas:
         self.visualizer.draw_bboxes(
             corners, edge_colors=list(colors), line_styles=styles, line_widths=line_width, alpha=alpha
         )
+        font_families(''.join(labels or []))  # tells what no font has, in one go
         for box, color, label in zip(corners, colors, labels or []):
             self._write(label, box, color)
 
@@ -83,12 +86,15 @@ class Canvas:
 
     def render(self) -> np.ndarray:
         """What was drawn so far, (h, w, 3) uint8 RGB."""
-        return self.visualizer.get_image()
+        with untold_glyphs():
+            return self.visualizer.get_image()
 
     def _write(self, text: str, box: np.ndarray, color: Color) -> None:
         points = self.visualizer.dpi / 72
         font_size = float(np.clip(np.sqrt((box[2:] - box[:2]).prod()) / _FULL_SIZE * FONT_SIZE, _SMALL_FONT, FONT_SIZE))
-        extent = TextPath((0, 0), text, size=font_size).get_extents()
+        families = font_families(text)
+        with untold_glyphs():
+            extent = TextPath((0, 0), text, size=font_size, prop=FontProperties(family=families)).get_extents()
         width = (extent.width + 2 * _PAD) * points
         height = (font_size + 2 * _PAD) * points
         spots = [spot for spot in _spots(box, width, height) if (spot[:2] >= 0).all() and (spot[2:] <= self.size).all()]
@@ -100,6 +106,7 @@ class Canvas:
             text,
             (spot[:2] + spot[2:]) / 2,
             font_sizes=font_size,
+            font_families=[families],  # of the first and only text
             colors=ink_on(color),
             vertical_alignments='center',
             horizontal_alignments='center',

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from .fonts import readable_text
 from .palette import Color
 
 DPI = 100
@@ -94,4 +95,5 @@ def save_sheet(
         )
     out_file.parent.mkdir(parents=True, exist_ok=True)
     is_png = out_file.suffix.lower() == '.png'
-    figure.savefig(out_file, pil_kwargs={} if is_png else {'quality': JPEG_QUALITY})
+    with readable_text(figure):
+        figure.savefig(out_file, pil_kwargs={} if is_png else {'quality': JPEG_QUALITY})

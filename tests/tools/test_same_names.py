@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmdet.visualization import DetLocalVisualizer
 
 
 @pytest.fixture
@@ -27,11 +28,19 @@ def root(shared_dir, tmp_path, monkeypatch) -> Path:
     return root
 
 
-def test_every_picture_is_written(random_detector, run_here, root, tmp_path):
+def test_every_picture_is_written(random_detector, run_here, root, monkeypatch):
+    families, draw_texts = [], DetLocalVisualizer.draw_texts
+
+    def note(self, *args, **kwargs):
+        families.append(kwargs['font_families'])
+        return draw_texts(self, *args, **kwargs)
+
+    monkeypatch.setattr(DetLocalVisualizer, 'draw_texts', note)
     options = [f'test_dataloader.dataset.data_root={root}/', 'test_dataloader.dataset.data_prefix.img=.']
     options += ['test_dataloader.dataset.ann_file=annotations.json']
     options += [f'test_evaluator.ann_file={root}/annotations.json']
     run_here('test.py', *random_detector, '--show-dir', 'pictures', '--cfg-options', *options)
+    assert families and all(given == [['DejaVu Sans']] for given in families), 'and others for other scripts'
     pictures = {path.relative_to('pictures').as_posix(): path for path in Path('pictures').rglob('*.*')}
     assert sorted(pictures) == ['a/1.jpg', 'b/deep/1.jpg']
     for name, path in pictures.items():

@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sparse_rcnn_ext.visualization.fonts import readable_text
 from sparse_rcnn_ext.visualization.palette import PALETTE, Color
 
 from .facts import SIZE_BORDERS, SIZES, Facts
@@ -52,7 +53,8 @@ def draw_check(result: CheckResult, title: str, out_file: Path) -> None:
     bands[0].text(0.01, 0.5, caption, fontsize=13, color=DROPPED if result.failed else '0.2', va='top')
     for band, facts in zip(bands[1:], result.facts):
         _draw_row(band, facts, result.num_proposals)
-    figure.savefig(out_file, format='png')
+    with readable_text(figure):
+        figure.savefig(out_file, format='png')
 
 
 def _draw_row(band: Figure, facts: Facts, num_proposals: int | None) -> None:

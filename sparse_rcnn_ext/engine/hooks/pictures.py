@@ -2,6 +2,7 @@
 
 import os.path
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import mmcv
@@ -11,6 +12,7 @@ from mmengine.fileio import get
 from mmengine.runner import Runner
 
 from sparse_rcnn_ext.registry import HOOKS
+from sparse_rcnn_ext.visualization.fonts import font_families, untold_glyphs
 
 
 @HOOKS.register_module()
@@ -18,7 +20,8 @@ class PicturesHook(DetVisualizationHook):
     """mmdet's hook, with the pictures of a test in folders as the images are.
 
     In mmdet all lie in one folder under the images' base names, and of a/1.jpg and b/1.jpg the last one remains. Here
-    the path of an image counts from the folder that all images of the test have in common.
+    the path of an image counts from the folder that all images of the test have in common. Names of classes may be of
+    any script for which there is a font.
 
     Args:
         settings: See mmdet's DetVisualizationHook; ``test_out_dir`` is needed.
@@ -33,6 +36,13 @@ class PicturesHook(DetVisualizationHook):
         dataset = runner.test_dataloader.dataset
         folders = {os.path.dirname(_whole(dataset.get_data_info(index)['img_path'])) for index in range(len(dataset))}  # noqa: PTH120
         self._images = os.path.commonpath(folders)
+        families = font_families(''.join((self._visualizer.dataset_meta or {}).get('classes', ())))
+        # Of one text, as it draws one at a time.
+        self._visualizer.draw_texts = partial(self._visualizer.draw_texts, font_families=[families])
+
+    def after_test(self, runner: Runner) -> None:
+        """Leave the visualizer as it was."""
+        del self._visualizer.draw_texts
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[DetDataSample]
@@ -44,14 +54,15 @@ class PicturesHook(DetVisualizationHook):
             self._test_index += 1
             image = mmcv.imfrombytes(get(sample.img_path, backend_args=self.backend_args), channel_order='rgb')
             name = os.path.relpath(_whole(sample.img_path), self._images)
-            self._visualizer.add_datasample(
-                'test_img',
-                image,
-                data_sample=sample,
-                pred_score_thr=self.score_thr,
-                out_file=str(Path(self.test_out_dir, name)),
-                step=self._test_index,
-            )
+            with untold_glyphs():
+                self._visualizer.add_datasample(
+                    'test_img',
+                    image,
+                    data_sample=sample,
+                    pred_score_thr=self.score_thr,
+                    out_file=str(Path(self.test_out_dir, name)),
+                    step=self._test_index,
+                )
 
 
 def _whole(path: str) -> str:
