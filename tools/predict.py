@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> None:
         summary = predict_all(detector, sources, sinks, args.score_thr, labels, args.batch_size)
         summary = summary._replace(problems=summary.problems + len(problems))
     print(describe(summary, args))
-    if not summary.images:
+    if not summary.images or summary.too_large:
         raise SystemExit(1)
 
 

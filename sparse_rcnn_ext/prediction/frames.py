@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .image_file import UnreadableError, read_image
+from .image_file import TooLargeError, UnreadableError, read_image
 from .sources import Source
 from .video_file import VideoReader
 
@@ -22,12 +22,13 @@ class Frame(NamedTuple):
     """Of the video."""
 
 
-def read_frames(sources: Sequence[Source], report: Callable[[str], None]) -> Iterator[Frame]:
+def read_frames(sources: Sequence[Source], report: Callable[[str, bool], None]) -> Iterator[Frame]:
     """Read one after the other, and hold none.
 
     Args:
         sources: What to read.
-        report: Gets a sentence for each source that cannot be read; the others go on.
+        report: Gets a sentence for each source that cannot be read, and whether that is for a limit that can be
+            raised; the others go on.
     """
     for source in sources:
         try:
@@ -41,9 +42,9 @@ def read_frames(sources: Sequence[Source], report: Callable[[str], None]) -> Ite
             if number < 0:
                 raise UnreadableError('no frame of this video can be read')
             if reader.count is not None and number + 1 < reader.count:
-                report(f'{source}: only {number + 1} of {reader.count} frames can be read')
+                report(f'{source}: only {number + 1} of {reader.count} frames can be read', False)
         except UnreadableError as error:
-            report(f'{source}: {error}')
+            report(f'{source}: {error}', isinstance(error, TooLargeError))
 
 
 def count_frames(sources: Sequence[Source]) -> int | None:

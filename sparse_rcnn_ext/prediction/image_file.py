@@ -1,14 +1,20 @@
 """Image files of any kind as the network wants them."""
 
+import re
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
+from PIL.Image import DecompressionBombError
 
 
 class UnreadableError(Exception):
     """A file or camera that gives no image. Its text says why, in a few words."""
+
+
+class TooLargeError(UnreadableError):
+    """An image that the decoder could read, if it were allowed so many pixels."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -25,7 +31,8 @@ def read_image(path: Path) -> np.ndarray:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        UnreadableError: If there is no such file, or it is cut off, or no image.
+        UnreadableError: If there is no such file, or it is cut off, or no image; TooLargeError if it has more pixels
+            than OpenCV or Pillow is set to read.
     """
     try:
         content = path.read_bytes()
@@ -39,7 +46,14 @@ def read_image(path: Path) -> np.ndarray:
     log_level = cv2.setLogLevel(0)
     try:
         image = mmcv.imfrombytes(content, flag='color', backend=backend)
-    except Exception:  # every decoder has errors of its own
+    except DecompressionBombError as error:
+        raise TooLargeError('Pillow, which reads WebP and GIF, takes no image so large: save it as PNG') from error
+    except Exception as error:  # every decoder has errors of its own
+        limit = re.search(r'<= CV_(IO_MAX_IMAGE_(?:PIXELS|WIDTH|HEIGHT))', str(error))
+        if limit:
+            raise TooLargeError(
+                f'larger than OpenCV reads: set the environment variable OPENCV_{limit[1]} to a larger number'
+            ) from error
         image = None
     finally:
         cv2.setLogLevel(log_level)

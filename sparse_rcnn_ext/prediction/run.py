@@ -39,6 +39,8 @@ class Summary(NamedTuple):
     detections: int
     problems: int
     """Inputs that could not be read, or not all of them."""
+    too_large: int
+    """How many of these a limit kept out that can be raised."""
     was_stopped: bool
     """By Ctrl-C."""
 
@@ -64,15 +66,16 @@ def predict_all(
         labels: Those of other classes are dropped; None keeps all.
         batch_size: Images at a time.
     """
-    images = detections = problems = 0
+    images = detections = problems = too_large = 0
     was_stopped = False
     kept_labels = None if labels is None else torch.tensor(list(labels))
     bar = tqdm(total=count_frames(sources), unit='img', desc='predict', mininterval=0.5)
     with bar as progress, note_ctrl_c() as wish:
 
-        def report(problem: str) -> None:
-            nonlocal problems
+        def report(problem: str, is_too_large: bool = False) -> None:
+            nonlocal problems, too_large
             problems += 1
+            too_large += is_too_large
             progress.write(f'skipped {problem}', file=sys.stderr)
 
         try:
@@ -98,7 +101,7 @@ def predict_all(
         finally:
             for sink in sinks:
                 sink.close()
-    return Summary(images, detections, problems, was_stopped)
+    return Summary(images, detections, problems, too_large, was_stopped)
 
 
 def _detect(

@@ -10,6 +10,7 @@ from mmdet.registry import TRANSFORMS
 from PIL import Image
 
 from sparse_rcnn_ext.prediction import UnreadableError, read_image
+from sparse_rcnn_ext.prediction.image_file import TooLargeError
 from tests.prediction.pictures import BLUE, GREEN, RED, WHITE, corners_picture
 
 # What EXIF's orientation asks of the stored pixels to stand upright, and so what to do to an upright image to store it.
@@ -49,6 +50,27 @@ def test_exif_turn_is_made(tmp_path, suffix, orientation):
         exif[ORIENTATION] = orientation
         stored.save(path, exif=exif, quality=95)
     assert_upright(read_image(path))
+
+
+@pytest.mark.parametrize(
+    ('size', 'variable'),
+    [((40000, 30000), 'MAX_IMAGE_PIXELS'), ((2**20 + 1, 1), 'MAX_IMAGE_WIDTH'), ((1, 2**20 + 1), 'MAX_IMAGE_HEIGHT')],
+)
+def test_more_than_opencv_reads(tmp_path, size, variable):
+    """By its header; nothing is decoded."""
+    path = tmp_path / 'large.ppm'
+    path.write_bytes(b'P6 %d %d 255\n' % size)
+    with pytest.raises(
+        TooLargeError, match=f'larger than OpenCV reads: set .* OPENCV_IO_{variable} to a larger number'
+    ):
+        read_image(path)
+
+
+def test_more_than_pillow_reads(tmp_path, monkeypatch):
+    corners_picture().save(tmp_path / 'a.webp')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
+    with pytest.raises(TooLargeError, match=r'Pillow, which reads WebP and GIF, .*: save it as PNG'):
+        read_image(tmp_path / 'a.webp')
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'tiff', 'webp', 'bmp'])

@@ -47,7 +47,7 @@ def test_every_image_once_and_in_order(sources, batch_size, capsys):
     ]  # fmt: skip
     assert sink.found[0][2] == [[5, 10, 15, 30]]
     assert max(detector.batches) == min(batch_size, 7) and sum(detector.batches) == 7
-    assert summary == (7, 10, 1, False) and sink.closed == 1
+    assert summary == (7, 10, 1, 0, False) and sink.closed == 1
     printed = capsys.readouterr().err
     assert f'skipped {sources[1].path}: the file is empty' in printed
     assert 'predict:' in printed and '/8 ' in printed, 'a bar with the number of images'
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_in_good_order(sources):
             super().add(frame, detections)
 
     sink = Stopping()
-    assert predict_all(BlobDetector(), sources, [sink], 0.3) == (2, 3, 1, True)
+    assert predict_all(BlobDetector(), sources, [sink], 0.3) == (2, 3, 1, 0, True)
     assert sink.closed == 1
 
 

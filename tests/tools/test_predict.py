@@ -170,6 +170,17 @@ def test_nothing_that_can_be_read_is_a_failure(media, predict_here, capsys):
     assert 'skipped gone.jpg: there is no such file' in capsys.readouterr().err
 
 
+def test_an_image_over_a_limit_is_a_failure(media, predict_here, tmp_path, capsys):
+    """The others go on: a limit is no defect of the file, and can be raised."""
+    (tmp_path / 'large.ppm').write_bytes(b'P6 40000 30000 255\n')
+    with pytest.raises(SystemExit) as stop:
+        predict_here('large.ppm', media / 'plain.jpg', media / 'broken.jpg')
+    printed = capsys.readouterr()
+    assert stop.value.code == 1
+    assert SUMMARY.search(printed.out)[1] == '1' and '2 inputs could not be read' in printed.out
+    assert re.search(r'skipped large\.ppm: larger than OpenCV reads: set .* OPENCV_IO_MAX_IMAGE_PIXELS', printed.err)
+
+
 def test_the_python_of_the_docs(detector, media, repo_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(media / 'plain.jpg', 'a.jpg')
