@@ -24,12 +24,12 @@ class Predictor(DetInferencer):
     Here ``predict`` takes the place of that: a batch of images at a time, read before.
 
     Args:
-        cfg: The config of a test, with all its settings made, such as ``switch_tta``.
+        cfg: The config of a test, with all its settings made, such as ``switch_tta``; of any detector of mmdet.
         checkpoint: A file or an address.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'``; None takes the GPU if there is one.
 
     Raises:
-        UserError: If the checkpoint or the device is not to be had, or does not fit.
+        UserError: If the checkpoint or the device is not to be had, or does not fit, or the model finds no classes.
     """
 
     classes: tuple[str, ...]
@@ -57,7 +57,7 @@ class Predictor(DetInferencer):
         detector = model.module if isinstance(model, BaseTTAModel) else model
         checkpoint = read_weights(weights)
         load_weights(detector, checkpoint, weights)
-        self.classes = class_names(checkpoint, cfg, detector.roi_head.bbox_head[-1].num_classes)
+        self.classes = class_names(checkpoint, cfg, _num_classes(detector))
         model.dataset_meta = dict(classes=self.classes, palette='random')
         model.cfg = cfg
         return model.to(device).eval()
@@ -69,6 +69,15 @@ class Predictor(DetInferencer):
     def _init_visualizer(self, cfg: Config) -> None:
         # Pictures are drawn elsewhere; mmengine's visualizers live as long as the process.
         return None
+
+
+def _num_classes(detector: nn.Module) -> int:
+    """Of the box head, wherever the detector has it; of several, as in a cascade, all have the same."""
+    for name, part in detector.named_modules():
+        # Other parts count something else: a proposal head knows one class.
+        if 'bbox_head' in name.split('.') and type(getattr(part, 'num_classes', None)) is int:
+            return part.num_classes
+    raise UserError(f'a {type(detector).__name__} has no bbox_head with num_classes: give the config of a detector')
 
 
 def _check_device(device: str) -> None:
