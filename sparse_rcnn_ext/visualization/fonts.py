@@ -19,7 +19,7 @@ BASE = 'DejaVu Sans'
 # In this order, then any other.
 _PREFERRED = ('Noto Sans CJK', 'Source Han Sans', 'Noto Sans', 'WenQuanYi', 'Microsoft YaHei', 'PingFang', 'Hiragino')
 # They show for every character that it is none of theirs.
-_PLACEHOLDERS = ('lastresort', 'last resort', 'blank')
+_LAST_RESORTS = ('lastresort', 'last resort', 'blank')
 
 _reported: set[str] = set()
 
@@ -100,7 +100,7 @@ def _candidates() -> list[FontEntry]:
                 fontManager.addfont(path)
             except (OSError, RuntimeError):
                 continue
-    usable = [entry for entry in fontManager.ttflist if not any(name in entry.name.lower() for name in _PLACEHOLDERS)]
+    usable = [entry for entry in fontManager.ttflist if not any(name in entry.name.lower() for name in _LAST_RESORTS)]
     return sorted(usable, key=_rank)
 
 
