@@ -53,19 +53,15 @@ from sparse_rcnn_ext.engine.launch import join_job
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.pretrained import explain_failed_download
 from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
+from sparse_rcnn_ext.engine.runner import build_runner, set_hook
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
 def show_detections(cfg: Config, folder: str) -> None:
     """Let the visualization hook write every tested image into ``folder``, in folders as the images are."""
-    cfg.merge_from_dict(
-        {
-            'default_hooks.visualization.type': 'sparse_rcnn_ext.PicturesHook',
-            'default_hooks.visualization.draw': True,
-            'default_hooks.visualization.test_out_dir': str(Path(folder).resolve()),
-        }
-    )
+    out = str(Path(folder).resolve())
+    set_hook(cfg, 'visualization', type='sparse_rcnn_ext.PicturesHook', draw=True, test_out_dir=out)
 
 
 def keep_detections(cfg: Config, out: str) -> str:
@@ -94,11 +90,10 @@ def switch_fast_inference(cfg: Config, amp: str | None, fuse_conv_bn: bool, comp
     if compile_it:
         settings['compile'] = cfg.get('compile') or True
     if settings:
-        hook = cfg.default_hooks.get('fast_inference') or dict(type='sparse_rcnn_ext.FastInferenceHook')
-        cfg.default_hooks.fast_inference = {**hook, **settings}
+        set_hook(cfg, 'fast_inference', type='sparse_rcnn_ext.FastInferenceHook', **settings)
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_test_runner(cfg: Config) -> Runner:
     """A Runner that leaves the record of the training as it is.
 
     mmengine writes the config of every Runner into the run's folder, over that of the training. There the settings of
@@ -106,7 +101,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     record = Path(cfg.work_dir, Path(cfg.filename).name)
     content = record.read_bytes() if record.is_file() else None
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     if content is not None and is_main_process():
         record.write_bytes(content)
     return runner
@@ -121,8 +116,9 @@ def main(argv: list[str] | None = None) -> None:
         check_data_paths(cfg, ('test',))
         cfg.load_from = args.checkpoint
         cfg.resume = False
-        # A config of another repository lacks it.
-        cfg.setdefault('default_hooks', {}).setdefault('checkpoint_fit', dict(type='sparse_rcnn_ext.CheckpointFitHook'))
+        # A config of another repository lacks it; None switches it off.
+        if 'checkpoint_fit' not in (cfg.get('default_hooks') or {}):
+            set_hook(cfg, 'checkpoint_fit', type='sparse_rcnn_ext.CheckpointFitHook')
         if args.stages is not None:
             stop_early(cfg, args.stages)
         if args.show_dir:
@@ -132,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.tta:
             switch_tta(cfg)
         join_job(cfg, args.launcher)
-        runner = build_runner(cfg)
+        runner = build_test_runner(cfg)
         with explain_failed_download(cfg):
             explain_lost_worker(runner.test)
         if result_file and is_main_process():

@@ -53,8 +53,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-from mmengine.runner import Runner
-
 from sparse_rcnn_ext.engine.compilation import switch_compile
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.disk import explain_disk_errors
@@ -63,6 +61,7 @@ from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
 from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
 from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
+from sparse_rcnn_ext.engine.runner import build_runner
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
@@ -83,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         join_job(cfg, args.launcher)
         choose_checkpoint(cfg, args.resume)
         with explain_disk_errors(cfg.work_dir):
-            runner = Runner.from_cfg(cfg)
+            runner = build_runner(cfg)
             set_learning_rate(runner)
             with explain_failed_download(cfg):
                 explain_lost_worker(runner.train)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from .errors import UserError
+from .runner import set_hook
 
 
 def compiled(function: Callable, device: torch.device, options: bool | dict) -> Callable:
@@ -71,8 +72,7 @@ def switch_compile(cfg: Config, switch: bool) -> None:
     """
     options = cfg.pop('compile', None) or switch
     if options:
-        hook = dict(type='sparse_rcnn_ext.CompileHook', options=options)
-        cfg.merge_from_dict({'default_hooks.compile': hook})
+        set_hook(cfg, 'compile', type='sparse_rcnn_ext.CompileHook', options=options)
 
 
 def _parts(detector: nn.Module) -> list[tuple[nn.Module, str]]:
