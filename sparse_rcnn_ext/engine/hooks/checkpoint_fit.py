@@ -4,6 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
+from torch import nn
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.state_fit import compare_states, refuse_official_names
@@ -17,6 +18,7 @@ class CheckpointFitHook(Hook):
     - Training from ``load_from``: where the number of classes differs, and nothing else of a layer, the classifiers
       ``roi_head.bbox_head.N.fc_cls`` keep their fresh initialisation, and one line of the log says so. Any other
       mismatch is a warning, and an error where nothing matches.
+    - The weights of a plain detector fit one of mmdet's SemiBaseDetector, where they fit its student.
     - Testing, and resuming a training: any mismatch is an error. A training is resumed from a file with its state only.
 
     Raises:
@@ -39,7 +41,8 @@ class CheckpointFitHook(Hook):
         refuse_official_names(checkpoint, file)
         if runner._resume and isinstance(runner._train_loop, BaseLoop):
             _check_resumable(checkpoint, file)
-        own, loaded = model.state_dict(), checkpoint.get('state_dict', checkpoint)
+        loaded = checkpoint.get('state_dict', checkpoint)
+        own = _receiver(model, loaded).state_dict()
         # What mmengine strips too.
         keys = {key.removeprefix('module.'): key for key in loaded}
         fit = compare_states(own, {name: loaded[key] for name, key in keys.items()})
@@ -60,6 +63,14 @@ class CheckpointFitHook(Hook):
             )
         if fit.mismatches:
             runner.logger.warning(f'{file} fits the config in part; {fit}. The rest keeps its fresh initialisation.')
+
+
+def _receiver(model: nn.Module, loaded: dict) -> nn.Module:
+    """Whose names the weights have: mmdet gives those of a plain detector to both within a SemiBaseDetector."""
+    from mmdet.models.detectors import SemiBaseDetector  # takes seconds, unless the model is one of mmdet's anyway
+
+    is_plain = not any('student' in key or 'teacher' in key for key in loaded)
+    return model.student if isinstance(model, SemiBaseDetector) and is_plain else model
 
 
 def _check_resumable(checkpoint: dict, file: str) -> None:

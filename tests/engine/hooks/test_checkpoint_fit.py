@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from mmdet.models.detectors import SemiBaseDetector
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -181,6 +182,23 @@ def test_resuming_with_another_number_of_classes_is_refused(start, tmp_path):
     runner = start(SmallDetector(5), None, load_from=str(tmp_path / 'epoch_1.pth'), resume=True)
     with pytest.raises(UserError, match=r'epoch_1.pth does not fit .*: set model.roi_head.bbox_head.num_classes to 3,'):
         runner.train()
+
+
+@pytest.mark.parametrize('classes', [3, 80])
+def test_semi_supervised_detector_starts_from_a_plain_one(start, classes):
+    class Semi(SemiBaseDetector):
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return self.student(inputs, data_samples, mode)
+
+    model, other = Semi(dict(type=SmallDetector, num_classes=3), semi_train_cfg={}), SmallDetector(classes)
+    start(model, other.state_dict()).train()
+    for part in (model.student, model.teacher):
+        assert equal(part.state_dict(), other.state_dict(), names_of(other, classifier=False))
+        assert (part.state_dict()[f'{LAYERS[0]}.weight'] == 7).all() == (classes == 80)
+    assert not [text for level, text in start.lines() if 'fits the config in part' in text]
+    start(model, model.state_dict()).test()
+    with pytest.raises(UserError, match=r'0 of 20 parameters'):
+        start(model, {'student.x': torch.zeros(1)}).train()
 
 
 def test_on_by_default(repo_dir):
