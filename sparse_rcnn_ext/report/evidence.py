@@ -13,6 +13,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from sparse_rcnn_ext.datasets.joined import settle_classes
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction.weights import load_weights, read_weights
@@ -68,7 +69,7 @@ def build_dataset(cfg: Config, phases: Sequence[str]) -> tuple[str, BaseDetDatas
         return None
     check_data_paths(cfg, (phase,))
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return phase, DATASETS.build(cfg[f'{phase}_dataloader'].dataset)
+    return phase, settle_classes(DATASETS.build(cfg[f'{phase}_dataloader'].dataset), f'{phase}_dataloader.dataset')
 
 
 def gather_evidence(

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
+from sparse_rcnn_ext.datasets.joined import settle_classes
+
 from .detections import draw_detections
 from .stages import draw_stages
 
@@ -30,7 +32,7 @@ def draw_run(
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model = load_model(cfg, checkpoint)
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    dataset = settle_classes(DATASETS.build(cfg.test_dataloader.dataset), 'test_dataloader.dataset')
     indices = np.linspace(0, len(dataset) - 1, min(num_images, len(dataset))).astype(int).tolist()
     detections, stages = out_dir / 'detections.png', out_dir / 'stages.png'
     draw_detections(model, dataset, indices, detections, score_thr)

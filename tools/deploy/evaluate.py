@@ -36,6 +36,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
+from sparse_rcnn_ext.datasets.joined import settle_classes
 from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.export import Detector
@@ -64,7 +65,7 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
     for _, settings in walk_datasets(cfg.test_dataloader, 'test_dataloader'):
         settings['pipeline'] = [step for step in settings['pipeline'] if step['type'] not in RUNTIME_DOES]
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    dataset = settle_classes(DATASETS.build(cfg.test_dataloader.dataset), 'test_dataloader.dataset')
     if tuple(dataset.metainfo['classes']) != detector.classes:
         raise UserError(
             f'the file knows the classes {", ".join(detector.classes)}, and the test data of {cfg.filename} have '

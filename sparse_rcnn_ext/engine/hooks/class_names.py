@@ -1,13 +1,13 @@
 """See that a label means the same class wherever it is used."""
 
 import re
-from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
+from sparse_rcnn_ext.datasets.joined import listed, settle_classes
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.registry import HOOKS
 
@@ -17,11 +17,27 @@ class ClassNamesHook(Hook):
     """Compares the class names of training and validation, their number with ``num_classes`` of the model's box heads,
     and in a test the names of the checkpoint with those of the data.
 
+    Data sets that are joined may differ in their palettes, and whatever else, but not in their classes: the first one's
+    metainfo is that of all.
+
     Raises:
-        UserError: If training and validation differ, the model has another number of classes than the training data,
-            or a checkpoint was trained on the same names in another order. Other names, such as ``airplane`` for
-            ``aeroplane``, are a warning.
+        UserError: If joined data sets differ, training and validation do, the model has another number of classes than
+            the training data, or a checkpoint was trained on the same names in another order. Other names, such as
+            ``airplane`` for ``aeroplane``, are a warning.
     """
+
+    def before_run(self, runner: Runner) -> None:
+        """Settle on one metainfo, and hand it on to those that took a list of them when the loops were built."""
+        loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
+        for phase, loop in loops.items():
+            dataset = loop.dataloader.dataset if isinstance(loop, BaseLoop) else None
+            if not isinstance(getattr(dataset, 'metainfo', None), list):
+                continue
+            settle_classes(dataset, f'{phase}_dataloader.dataset')
+            if hasattr(loop, 'evaluator'):
+                loop.evaluator.dataset_meta = dataset.metainfo
+            if isinstance(runner.visualizer.dataset_meta, list):
+                runner.visualizer.dataset_meta = dataset.metainfo
 
     def before_train(self, runner: Runner) -> None:
         """Compare the two data sets of a training, and the model with them."""
@@ -30,7 +46,7 @@ class ClassNamesHook(Hook):
             validated = _names(runner._val_loop)
             if trained and validated and trained != validated:
                 raise UserError(
-                    f'training has the classes {_listed(trained)} and validation {_listed(validated)}: '
+                    f'training has the classes {listed(trained)} and validation {listed(validated)}: '
                     'set metainfo.classes of both data sets to the same names in the same order'
                 )
         if trained:
@@ -45,8 +61,8 @@ class ClassNamesHook(Hook):
         if not tested or not trained or trained == tested:
             return
         difference = (
-            f'{runner._load_from or "the checkpoint"} was trained on the classes {_listed(trained)}, '
-            f'and the data set has {_listed(tested)}'
+            f'{runner._load_from or "the checkpoint"} was trained on the classes {listed(trained)}, '
+            f'and the data set has {listed(tested)}'
         )
         if sorted(trained) == sorted(tested):
             raise UserError(f'{difference}: set its metainfo.classes to the order of the checkpoint')
@@ -62,7 +78,7 @@ def _check_number(runner: Runner, classes: tuple[str, ...]) -> None:
             setting = 'model.' + re.sub(r'\.\d+', '', name)
             raise UserError(
                 f'{setting}.num_classes is {number}, and the training data have {len(classes)} classes '
-                f'({_listed(classes)}): set it to {len(classes)}, or metainfo.classes of the data sets to those meant'
+                f'({listed(classes)}): set it to {len(classes)}, or metainfo.classes of the data sets to those meant'
             )
 
 
@@ -81,8 +97,3 @@ def _names_in(checkpoint: dict) -> tuple[str, ...]:
             if owner.get(key):
                 return tuple(owner[key])
     return ()
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ', '.join(names[:20])
-    return shown if len(names) <= 20 else f'{shown} and {len(names) - 20} more'

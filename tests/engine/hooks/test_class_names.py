@@ -3,12 +3,15 @@
 import logging
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import HOOKS
+from torch.utils.data import DataLoader
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.hooks import ClassNamesHook
-from tests.engine.hooks.small_runner import SmallDetector, make_runner, save
+from tests.engine.hooks.small_runner import Names, SmallDetector, make_runner, save
 
 
 def load(tmp_path, meta: dict, classes=('cat', 'dog')):
@@ -90,6 +93,42 @@ def test_checkpoint_of_other_names(tmp_path, names, warned, caplog):
 
 def test_fine_tuning_may_rename(tmp_path):
     load(tmp_path, META[0]).train()
+
+
+class Joined(Names):
+    """As mmdet's ConcatDataset, whose metainfo is a list where those of its parts differ."""
+
+    def __init__(self, *parts: dict) -> None:
+        self._metainfo = list(parts)
+
+    @property
+    def metainfo(self) -> list | dict:
+        return self._metainfo
+
+
+def join(*parts: dict) -> DataLoader:
+    return DataLoader(Joined(*parts), collate_fn=pseudo_collate)
+
+
+CAT, PINK = dict(classes=('cat', 'dog')), dict(classes=('cat', 'dog'), palette=[(255, 192, 203)] * 2)
+
+
+def test_joined_data_sets_may_differ_in_colours(tmp_path):
+    loaders = dict(train_dataloader=join(CAT, PINK), val_dataloader=join(PINK, CAT))
+    runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), **loaders)
+    runner.train()
+    saved = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
+    assert saved['meta']['dataset_meta'] == CAT
+    assert runner.val_evaluator.metrics[0].dataset_meta == PINK
+    assert runner.visualizer.dataset_meta['classes'] == CAT['classes']
+
+
+@pytest.mark.parametrize('phase', ['train', 'val', 'test'])
+def test_joined_data_sets_of_other_classes(tmp_path, phase):
+    loaders = {f'{phase}_dataloader': join(CAT, dict(classes=('dog', 'cat')))}
+    runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), **loaders)
+    with pytest.raises(UserError, match=f'{phase}_dataloader.dataset joins .* cat, dog and one with dog, cat: '):
+        runner.test() if phase == 'test' else runner.train()
 
 
 def test_on_by_default(repo_dir):
