@@ -89,6 +89,8 @@ class CocoMetric(MMDetCocoMetric):
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
         """The numbers from the truths and detections of all images."""
         classes = self.dataset_meta['classes']
+        # Those of an image without detections may have any type.
+        results = [(truth, {**found, 'labels': found['labels'].astype(np.int64)}) for truth, found in results]
         self.last_detections = [found for _, found in results]
         largest = max((int(found['labels'].max(initial=-1)) for _, found in results), default=-1)
         if largest >= len(classes):

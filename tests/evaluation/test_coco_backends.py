@@ -195,6 +195,17 @@ def test_no_detections_at_all(tmp_path, log, metric, kind):
     assert 'The testing results of the whole dataset is empty.' in log.text
 
 
+@pytest.mark.parametrize('backend', coco_metric.BACKENDS)
+def test_an_empty_image_whose_labels_are_floats(tmp_path, backend):
+    """As ``torch.zeros(0)`` is."""
+    truth, results = random_case(10)
+    path = write_json(tmp_path / 'truth.json', truth)
+    assert len(results[0][1]['labels'])
+    results[0][1].update(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0), labels=np.zeros(0, np.float32))
+    expected = compute(MMDetCocoMetric(path), truth, results)
+    assert equal(compute(CocoMetric(path, backend=backend), truth, results), expected)
+
+
 def test_thresholds_of_a_config(tmp_path):
     """A config knows lists and numbers, in which pycocotools does not find a threshold."""
     truth, results = random_case(9)
