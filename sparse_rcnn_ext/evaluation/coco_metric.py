@@ -13,7 +13,7 @@ from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.registry import METRICS
 
 from .box_evaluation import are_finite, evaluate_boxes
-from .coco_numbers import PRECISIONS, RECALLS, box_numbers, numbers_by_class, proposal_numbers
+from .coco_numbers import PRECISIONS, RECALLS_OF_MMDET, box_numbers, numbers_by_class, proposal_numbers, recall_names
 
 BACKENDS = ('hotcoco', 'pycocotools')
 
@@ -24,6 +24,9 @@ class CocoMetric(MMDetCocoMetric):
 
     In mmdet it is the i-th of those categories of ``ann_file`` that the classes name, in the order of the file, and the
     lines of ``classwise`` are off where the ids do not ascend.
+
+    Recalls have the names of what ``proposal_nums`` allows: AR@1, AR@10, AR@100, AR_s@100, AR_m@100 and AR_l@100 for 1,
+    10 and 100. mmdet says AR@100, AR@300 and AR@1000 whatever they are.
 
     Args:
         ann_file: The truth; None: what the data samples bring along as ``instances``.
@@ -59,11 +62,14 @@ class CocoMetric(MMDetCocoMetric):
         if 'proposal_fast' in self.metrics:
             # It makes one array of matrices that differ in shape.
             raise UserError("metric 'proposal_fast' of mmdet fails with numpy 1.24 and later: set it to 'proposal'")
-        unknown = [item for item in self.metric_items or () if item not in PRECISIONS + RECALLS]
+        if len(self.proposal_nums) < 3:
+            given = tuple(self.proposal_nums)
+            raise UserError(f'proposal_nums of the CocoMetric is {given}: give three numbers, such as (1, 10, 100)')
+        self.recalls = recall_names(self.proposal_nums)
+        known = PRECISIONS + self.recalls
+        unknown = [item for item in self.metric_items or () if item not in known]
         if unknown:
-            raise UserError(
-                f'metric_items of the CocoMetric has {some_names(unknown)}: take of {some_names(PRECISIONS + RECALLS)}'
-            )
+            raise UserError(f'metric_items of the CocoMetric has {some_names(unknown)}: take of {some_names(known)}')
         self.backend = backend
         self.last_detections: list[dict] | None = None
         """What the last evaluation was made from, on rank 0: ``img_id``, ``bboxes`` in xyxy pixels, ``scores`` and
@@ -108,8 +114,21 @@ class CocoMetric(MMDetCocoMetric):
             places = np.argsort(np.argsort(ids))
             results = [(truth, {**found, 'labels': places[found['labels']]}) for truth, found in results]
         if self.backend == 'pycocotools' or self.format_only or 'segm' in self.metrics:
-            return super().compute_metrics(results)
+            return self._compute_by_mmdet(results)
         return self._compute_fast(results)
+
+    def _compute_by_mmdet(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
+        """What mmdet computes, whose names of the recalls are those of its own ``proposal_nums``."""
+        items, theirs = self.metric_items, dict(zip(self.recalls, RECALLS_OF_MMDET))
+        self.metric_items = items and [theirs.get(item, item) for item in items]
+        try:
+            numbers = super().compute_metrics(results)
+        finally:
+            self.metric_items = items
+        ours = {
+            f'{prefix}{their}': f'{prefix}{our}' for our, their in theirs.items() for prefix in ('', 'bbox_', 'segm_')
+        }
+        return {ours.get(name, name): value for name, value in numbers.items()}
 
     def _refuse_unknown_images(self, results: list[tuple[dict, dict]]) -> None:
         truth = self._coco_api
@@ -146,7 +165,7 @@ class CocoMetric(MMDetCocoMetric):
             self.cat_ids = truth.get_cat_ids(cat_names=self.dataset_meta['classes'])
         if not are_finite(truth, detections):
             logger.warning('a box or a score is infinite or NaN: this evaluation is left to pycocotools')
-            return super().compute_metrics(results)
+            return self._compute_by_mmdet(results)
         if self.outfile_prefix is not None:
             self.results2json(detections, self.outfile_prefix)
         numbers = {}

@@ -1,4 +1,4 @@
-"""The numbers of a COCO evaluation under mmdet's names."""
+"""The numbers of a COCO evaluation under mmdet's names, but with the maxDets that they are of."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,37 @@ from pycocotools.cocoeval import COCOeval
 from terminaltables import AsciiTable
 
 PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-RECALLS = ('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
-"""mmdet's names, whatever the three maxDets are."""
+
+
+def recall_names(max_detections: Sequence[int]) -> tuple[str, ...]:
+    """The names of the six recalls, such as AR@1, AR@10, AR@100, AR_s@100, AR_m@100, AR_l@100.
+
+    Args:
+        max_detections: The maxDets, at least three, in any order; pycocotools reports the least three.
+    """
+    few, more, most, *_ = sorted(max_detections)
+    return (f'AR@{few}', f'AR@{more}', *(f'AR{size}@{most}' for size in ('', '_s', '_m', '_l')))
+
+
+RECALLS_OF_MMDET = recall_names((100, 300, 1000))
+"""mmdet's names, whatever its ``proposal_nums`` are."""
 
 
 def box_numbers(evaluation: COCOeval, items: Sequence[str] | None) -> dict[str, float]:
     """``bbox_`` and the item, rounded to three digits; None: the precisions."""
-    stats = dict(zip(PRECISIONS + RECALLS, evaluation.stats, strict=True))
+    stats = _stats(evaluation)
     return {f'bbox_{item}': float(round(stats[item], 3)) for item in (PRECISIONS if items is None else items)}
 
 
 def proposal_numbers(evaluation: COCOeval, items: Sequence[str] | None) -> dict[str, float]:
     """The items, printed to three digits; None: the recalls."""
-    stats = dict(zip(PRECISIONS + RECALLS, evaluation.stats, strict=True))
-    return {item: float(f'{stats[item]:.3f}') for item in (RECALLS if items is None else items)}
+    stats = _stats(evaluation)
+    recalls = recall_names(evaluation.params.maxDets)
+    return {item: float(f'{stats[item]:.3f}') for item in (recalls if items is None else items)}
+
+
+def _stats(evaluation: COCOeval) -> dict[str, float]:
+    return dict(zip(PRECISIONS + recall_names(evaluation.params.maxDets), evaluation.stats, strict=True))
 
 
 def numbers_by_class(evaluation: COCOeval, names: Sequence[str]) -> tuple[dict[str, float], str]:

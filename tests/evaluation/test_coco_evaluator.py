@@ -18,10 +18,9 @@ from torch import Tensor
 from sparse_rcnn_ext.evaluation import box_evaluation
 
 CLASSES = CocoDataset.METAINFO['classes']
-# mmdet's names of the 12 numbers; what it calls 100, 300 and 1000 are the three maxDets of the config.
 ITEMS = (
     *('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l'),
-    *('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000'),
+    *('AR@1', 'AR@10', 'AR@100', 'AR_s@100', 'AR_m@100', 'AR_l@100'),
 )
 
 Detections = dict[int, tuple[Tensor, Tensor, Tensor]]

@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 from sparse_rcnn_ext.datasets.coco_file import CocoFile
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
+from sparse_rcnn_ext.evaluation.coco_numbers import PRECISIONS, recall_names
 
 from .process_memory import RESET, reset_peak, resident
 from .result import Result
@@ -24,9 +25,9 @@ from .timing import BYTES, Comparison, alternate, timed
 
 WHOLE, PEAK = 'COCO evaluation', 'peak memory'
 OURS, THEIRS = 'hotcoco', 'pycocotools'
-# All twelve of COCO. mmdet takes the last six by place, whatever the proposal_nums.
-ITEMS = ['mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
-ITEMS += ['AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000']
+# All twelve of COCO.
+MAX_DETECTIONS = 1, 10, 100
+ITEMS = [*PRECISIONS, *recall_names(MAX_DETECTIONS)]
 SIZE = 480, 640
 CLASSES, DETECTIONS = 80, 100
 # mmdet gives three decimals: 0.3875 is 0.387 or 0.388, by the last bit of a sum.
@@ -98,7 +99,7 @@ def _measure_peak(backend: str, annotations: Path, detections: Path) -> int:
 
 
 def _metric(backend: str, annotations: Path, classes: tuple[str, ...]) -> CocoMetric:
-    metric = CocoMetric(str(annotations), backend=backend, proposal_nums=(1, 10, 100), metric_items=ITEMS)
+    metric = CocoMetric(str(annotations), backend=backend, proposal_nums=MAX_DETECTIONS, metric_items=ITEMS)
     metric.dataset_meta = dict(classes=classes)
     return metric
 
