@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
         result_file = keep_detections(cfg, args.out) if args.out else None
         if args.tta:
             switch_tta(cfg)
-        join_job(cfg, args.launcher)
+        join_job(cfg, args.launcher, args.local_rank)
         runner = build_test_runner(cfg)
         with explain_failed_download(cfg):
             explain_lost_worker(runner.test)

@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
             cfg.merge_from_dict({'randomness.seed': args.seed})
         check_data_paths(cfg, ('train', 'val'))
         check_pretrained(cfg)
-        join_job(cfg, args.launcher)
+        join_job(cfg, args.launcher, args.local_rank)
         choose_checkpoint(cfg, args.resume)
         with explain_disk_errors(cfg.work_dir):
             runner = build_runner(cfg)

@@ -66,8 +66,11 @@ def add_model(parser: ArgumentParser) -> None:
 
 
 def add_launcher(parser: ArgumentParser) -> None:
-    """--launcher."""
+    """--launcher, and --local-rank, which ``python -m torch.distributed.launch`` passes."""
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='what started the processes of this job')
+    parser.add_argument(
+        '--local-rank', '--local_rank', type=int, metavar='N', help='as torch.distributed.launch passes it: LOCAL_RANK'
+    )
 
 
 def add_inference_options(parser: ArgumentParser) -> None:

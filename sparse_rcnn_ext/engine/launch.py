@@ -25,7 +25,7 @@ _ADVICE = {
 }
 
 
-def join_job(cfg: Config, launcher: str) -> None:
+def join_job(cfg: Config, launcher: str, local_rank: int | None = None) -> None:
     """Prepare ``cfg`` and the environment for ``launcher``; without CUDA, open the process group over gloo.
 
     With CUDA mmengine's Runner opens the group itself. Without, its set-up stops at ``torch.cuda.set_device``, and it
@@ -35,11 +35,14 @@ def join_job(cfg: Config, launcher: str) -> None:
         cfg: The config of the run; ``launcher``, and without CUDA ``env_cfg.dist_cfg.backend`` and
             ``model_wrapper_cfg``, are set in place; then ``sync_bn``, which torch has for GPUs only, is unset.
         launcher: One of ``arguments.LAUNCHERS``.
+        local_rank: What LOCAL_RANK is where the environment has none.
 
     Raises:
         UserError: If an environment variable of the launcher is missing.
     """
     cfg.launcher = launcher
+    if local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if launcher == 'none':
         return
     for name, source in zip(_NAMES, _SOURCES[launcher]):

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 
 import pytest
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options
+from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_launcher
 
 
 @pytest.fixture
@@ -33,3 +33,12 @@ def test_brackets(parser, option, capsys):
         parser.parse_args(['--cfg-options', option])
     assert exit_info.value.code == 2
     assert 'cannot be read' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('words', 'rank'), [([], None), (['--local-rank=1'], 1), (['--local_rank=1'], 1), (['--local-rank', '1'], 1)]
+)
+def test_local_rank(words, rank):
+    parser = ArgumentParser()
+    add_launcher(parser)
+    assert parser.parse_args(words).local_rank == rank

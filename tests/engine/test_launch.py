@@ -1,5 +1,7 @@
 """The launchers' environment; tests/tools/test_distributed.py starts real jobs."""
 
+import os
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -18,6 +20,15 @@ def test_one_process():
     cfg = Config({'env_cfg': {'dist_cfg': {'backend': 'nccl'}}})
     join_job(cfg, 'none')
     assert cfg.launcher == 'none' and 'model_wrapper_cfg' not in cfg
+
+
+@pytest.mark.parametrize(('given', 'there', 'rank'), [(None, None, None), (1, None, '1'), (1, '2', '2')])
+def test_local_rank_of_the_command_line(monkeypatch, given, there, rank):
+    monkeypatch.setenv('LOCAL_RANK', there or '')  # so that it is as before after the test
+    if there is None:
+        monkeypatch.delenv('LOCAL_RANK')
+    join_job(Config({}), 'none', given)
+    assert os.environ.get('LOCAL_RANK') == rank
 
 
 @pytest.mark.parametrize(
