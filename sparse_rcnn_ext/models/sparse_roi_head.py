@@ -34,6 +34,9 @@ class SparseRoIHead(BaseModule):
             memory, more time, the same gradients.
     """
 
+    # What mmdet asks of a RoI head to tell what its detector has.
+    with_bbox, with_mask, with_shared_head = True, False, False
+
     def __init__(
         self,
         num_stages: int = 6,

@@ -199,3 +199,8 @@ def test_raw_images_go_through_the_steps_of_mmengine():
         results = model.test_step(dict(inputs=inputs, data_samples=make_samples()))
     assert [len(result.pred_instances) for result in results] == [PROPOSALS] * 3
     assert [result.batch_input_shape for result in results] == [(96, 128)] * 3
+
+
+def test_what_it_has_in_the_words_of_mmdet(model):
+    parts = ('neck', 'bbox', 'mask', 'shared_head')
+    assert [getattr(model, f'with_{part}') for part in parts] == [True, True, False, False]
