@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
+from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.registry import MODELS
@@ -44,7 +45,7 @@ class SparseRCNNCriterion(BaseModule):
         stage_loss_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        self.assigner = MMDET_TASK_UTILS.build(assigner)
+        self.assigner = build_own(assigner, 'model.criterion.assigner', 'HungarianAssigner', MMDET_TASK_UTILS)
         self.loss_cls = MMDET_MODELS.build(loss_cls)
         self.loss_bbox = MMDET_MODELS.build(loss_bbox)
         self.loss_iou = MMDET_MODELS.build(loss_iou)

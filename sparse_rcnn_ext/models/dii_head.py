@@ -2,12 +2,14 @@
 
 import torch
 from mmcv.cnn.bricks.transformer import FFN
-from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
 from sparse_rcnn_ext.models.box_decode import decode_deltas
+from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.registry import MODELS
+
+SETTING = 'model.roi_head.bbox_head'
 
 
 @MODELS.register_module()
@@ -59,11 +61,13 @@ class DIIHead(BaseModule):
 
         attention = attention_cfg or dict(type='sparse_rcnn_ext.ProposalSelfAttention')
         sizes = dict(in_channels=in_channels, num_heads=num_heads, dropout=dropout)
-        self.attention = MMDET_MODELS.build(dict(**sizes, **attention))
+        self.attention = build_own(dict(**sizes, **attention), f'{SETTING}.attention_cfg', 'ProposalSelfAttention')
         self.attention_norm = nn.LayerNorm(in_channels)
 
         interaction = dynamic_conv_cfg or dict(type='sparse_rcnn_ext.DynamicConv')
-        self.instance_interactive_conv = MMDET_MODELS.build(dict(in_channels=in_channels, **interaction))
+        self.instance_interactive_conv = build_own(
+            dict(in_channels=in_channels, **interaction), f'{SETTING}.dynamic_conv_cfg', 'DynamicConv'
+        )
         self.instance_interactive_conv_dropout = nn.Dropout(dropout)
         self.instance_interactive_conv_norm = nn.LayerNorm(in_channels)
 

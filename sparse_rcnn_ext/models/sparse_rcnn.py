@@ -7,10 +7,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.models.own_parts import build_own, check_keys
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors, pack_targets
 from sparse_rcnn_ext.registry import MODELS
+
+TEST_SETTINGS = ('max_per_img', 'num_stages')
 
 
 @MODELS.register_module()
@@ -25,6 +28,7 @@ class SparseRCNN(BaseDetector):
         rpn_head: The proposals, learned ones or such as are found in the image.
         roi_head: The stages.
         criterion: Matching and losses.
+        train_cfg: Where mmdet's detectors have what ``criterion`` has; None or empty.
         test_cfg: ``max_per_img``, detections kept per image; None or absent keeps as many as there are proposals.
             ``num_stages``, after how many stages inference stops; None or absent runs all. Each stage learns to give
             detections of its own, so fewer are faster and less exact. Training always runs all.
@@ -33,7 +37,8 @@ class SparseRCNN(BaseDetector):
         init_cfg: Weights to start from, see mmengine.
 
     Raises:
-        UserError: If ``test_cfg.num_stages`` is no number of stages that there are.
+        UserError: If ``test_cfg.num_stages`` is no number of stages that there are, ``test_cfg`` or ``train_cfg`` has a
+            setting that nothing reads, or a part is mmdet's where it has to be ours.
     """
 
     def __init__(
@@ -43,19 +48,23 @@ class SparseRCNN(BaseDetector):
         rpn_head: dict,
         roi_head: dict,
         criterion: dict,
+        train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         denoising: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        check_keys(train_cfg, 'model.train_cfg', (), 'leave train_cfg out; the matching is model.criterion.assigner')
+        test_cfg = check_keys(
+            test_cfg, 'model.test_cfg', TEST_SETTINGS, f'there are {", ".join(TEST_SETTINGS)}, right below test_cfg'
+        )
         self.backbone = MMDET_MODELS.build(backbone)
         self.neck = MMDET_MODELS.build(neck)
-        self.rpn_head = MMDET_MODELS.build(rpn_head)
-        self.roi_head = MMDET_MODELS.build(roi_head)
-        self.criterion = MMDET_MODELS.build(criterion)
+        self.rpn_head = build_own(rpn_head, 'model.rpn_head', 'EmbeddingRPNHead')
+        self.roi_head = build_own(roi_head, 'model.roi_head', 'SparseRoIHead')
+        self.criterion = build_own(criterion, 'model.criterion', 'SparseRCNNCriterion')
         self.denoising = MMDET_MODELS.build(denoising) if denoising else None
-        test_cfg = test_cfg or {}
         max_per_img = test_cfg.get('max_per_img')
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
         self.num_test_stages = self._check_num_stages(test_cfg.get('num_stages'))

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.checkpoint import checkpoint
 
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.registry import MODELS
 
 
@@ -32,6 +33,9 @@ class SparseRoIHead(BaseModule):
         bbox_head: The template of one stage; it is built ``num_stages`` times.
         with_cp: Keep no activations of the stages for the backward pass, which then computes each stage again: less
             memory, more time, the same gradients.
+
+    Raises:
+        UserError: If ``bbox_head`` is a list, as in mmdet, or a part is mmdet's.
     """
 
     # What mmdet asks of a RoI head to tell what its detector has.
@@ -47,9 +51,16 @@ class SparseRoIHead(BaseModule):
         super().__init__()
         self.num_stages = num_stages
         self.with_cp = with_cp
-        self.roi_features = MMDET_MODELS.build(roi_features or dict(type='sparse_rcnn_ext.RoIFeatures'))
+        features = roi_features or dict(type='sparse_rcnn_ext.RoIFeatures')
+        self.roi_features = build_own(features, 'model.roi_head.roi_features', 'RoIFeatures')
         template = bbox_head or dict(type='sparse_rcnn_ext.DIIHead')
-        self.bbox_head = ModuleList([MMDET_MODELS.build(template) for _ in range(num_stages)])
+        if isinstance(template, (list, tuple)):
+            raise UserError(
+                f'model.roi_head.bbox_head is a list of {len(template)}: set it to one dict, the template of all '
+                'stages, and num_stages to their number'
+            )
+        stages = [build_own(template, 'model.roi_head.bbox_head', 'DIIHead') for _ in range(num_stages)]
+        self.bbox_head = ModuleList(stages)
 
     def forward(
         self,

@@ -9,8 +9,12 @@ from mmengine.logging import print_log
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
+
+SETTING = 'model.criterion.assigner.match_costs'
 
 
 @TASK_UTILS.register_module()
@@ -23,10 +27,21 @@ class HungarianAssigner:
     Args:
         match_costs: Costs by any name; they are added up. A dict rather than a list, so that a child config can change
             one of them.
+
+    Raises:
+        UserError: If they have no names, as in mmdet, or one is mmdet's.
     """
 
     def __init__(self, match_costs: dict[str, dict]) -> None:
-        self.match_costs = {name: MMDET_TASK_UTILS.build(cost) for name, cost in match_costs.items()}
+        if not isinstance(match_costs, dict) or 'type' in match_costs:
+            raise UserError(
+                f'{SETTING} is {"one cost" if isinstance(match_costs, dict) else "a list"}: give each cost a name, '
+                'such as dict(cls=dict(type=…), bbox=dict(type=…), iou=dict(type=…))'
+            )
+        self.match_costs = {
+            name: build_own(cost, f'{SETTING}.{name}', 'IoUCost', MMDET_TASK_UTILS)
+            for name, cost in match_costs.items()
+        }
         self._warned_unmatched = False
 
     @torch.no_grad()

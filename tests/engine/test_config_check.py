@@ -93,7 +93,7 @@ def test_setting_that_its_class_does_not_take(setting, meant):
 def test_nothing_near():
     assert mistake({'model.xyz': 3}) == (
         'model.xyz in my.py is nothing that sparse_rcnn_ext.SparseRCNN takes: there are backbone, criterion, '
-        'data_preprocessor, denoising, init_cfg, neck, roi_head, rpn_head, test_cfg'
+        'data_preprocessor, denoising, init_cfg, neck, roi_head, rpn_head, test_cfg, train_cfg'
     )
 
 
