@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import sparse_rcnn_ext  # noqa: F401  before mmdet.models, as in every tool
 from tests.fork_server import leave_configs_unformatted
 
 pytest_plugins = ['tests.suite']
@@ -25,10 +26,9 @@ TOOL_VARIABLES = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'DISPLAY':
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Import the package before mmdet.models, as every tool does; not in the process that only hands tests out."""
+    """Leave configs as they are; not in the process that only hands tests out, and needs no formatter."""
     if not config.getoption('numprocesses', None):
         leave_configs_unformatted()
-        importlib.import_module('sparse_rcnn_ext')
 
 
 @pytest.fixture(scope='session')

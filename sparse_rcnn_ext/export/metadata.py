@@ -34,8 +34,14 @@ def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic:
         - ``channel_order``, ``mean``, ``std``: (x − mean) / std of each channel, in that order.
 
     Raises:
-        UserError: If the test pipeline or the data preprocessor does something else.
+        UserError: If the test pipeline or the data preprocessor does something else, or ``score_thr`` is set: a file
+            gives ``top_k`` detections of every image, and whoever runs it drops some.
     """
+    if detector.score_thr:
+        raise UserError(
+            f'model.test_cfg.score_thr is {detector.score_thr:g}, and an exported file gives equally many detections '
+            'of every image: set it to None, and give score_thr to the Detector that runs the file'
+        )
     pipeline = cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
     steps = {step['type'].rpartition('.')[2]: step for step in pipeline}
     if len(steps) != len(pipeline) or 'Resize' not in steps or not steps.keys() <= _KNOWN:

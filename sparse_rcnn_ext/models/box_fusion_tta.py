@@ -10,6 +10,7 @@ from mmdet.structures.bbox import bbox_flip
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from sparse_rcnn_ext.models.post_process import drop_low
 from sparse_rcnn_ext.registry import MODELS
 
 
@@ -67,7 +68,11 @@ class BoxFusionTTA(DetTTAModel):
             boxes, scores, labels, iou_thr=self.iou_threshold, skip_box_thr=self.min_score, conf_type='avg'
         )
         result = views[0]
-        limit = self.max_per_img if self.max_per_img is not None else max(len(view.pred_instances) for view in views)
+        limit = self.max_per_img
+        if limit is None:
+            # A view with a score_thr may have fewer.
+            limit = getattr(self.module, 'max_per_img', max(len(view.pred_instances) for view in views))
+        fused = drop_low(*fused, getattr(self.module, 'score_thr', 0))
         result.pred_instances = _pack(*fused, like=result.pred_instances.bboxes)[:limit]
         return result
 

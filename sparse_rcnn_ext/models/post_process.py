@@ -21,3 +21,11 @@ def top_detections(scores: Tensor, boxes: Tensor, max_per_img: int) -> tuple[Ten
     best, index = pairs.topk(min(max_per_img, pairs.shape[1]), dim=1)  # (B, D)
     proposals = index // num_classes
     return boxes.gather(1, proposals[..., None].expand(-1, -1, 4)), best, index % num_classes
+
+
+def drop_low(boxes: Tensor, scores: Tensor, labels: Tensor, score_thr: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The detections of one image (D, 4), (D,), (D,) whose score is at least ``score_thr``; 0: all, at no cost."""
+    if not score_thr:
+        return boxes, scores, labels
+    kept = scores >= score_thr
+    return boxes[kept], scores[kept], labels[kept]

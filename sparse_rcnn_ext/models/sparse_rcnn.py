@@ -8,12 +8,12 @@ from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.own_parts import build_own, check_keys
-from sparse_rcnn_ext.models.post_process import top_detections
+from sparse_rcnn_ext.models.post_process import drop_low, top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors, pack_targets
 from sparse_rcnn_ext.registry import MODELS
 
-TEST_SETTINGS = ('max_per_img', 'num_stages')
+TEST_SETTINGS = ('max_per_img', 'num_stages', 'score_thr')
 
 
 @MODELS.register_module()
@@ -32,13 +32,15 @@ class SparseRCNN(BaseDetector):
         test_cfg: ``max_per_img``, detections kept per image; None or absent keeps as many as there are proposals.
             ``num_stages``, after how many stages inference stops; None or absent runs all. Each stage learns to give
             detections of its own, so fewer are faster and less exact. Training always runs all.
+            ``score_thr``, the least score of the detections that are kept; None or absent sets none.
         denoising: Noised ground truth among the proposals of training, see :class:`BoxDenoising`; None: none.
         data_preprocessor: Normalises and pads the images of a batch.
         init_cfg: Weights to start from, see mmengine.
 
     Raises:
-        UserError: If ``test_cfg.num_stages`` is no number of stages that there are, ``test_cfg`` or ``train_cfg`` has a
-            setting that nothing reads, or a part is mmdet's where it has to be ours.
+        UserError: If ``test_cfg.num_stages`` is no number of stages that there are, ``test_cfg.score_thr`` no score,
+            ``test_cfg`` or ``train_cfg`` has a setting that nothing reads, or a part is mmdet's where it has to be
+            ours.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class SparseRCNN(BaseDetector):
         self.denoising = MMDET_MODELS.build(denoising) if denoising else None
         max_per_img = test_cfg.get('max_per_img')
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
+        self.score_thr = _check_score(test_cfg.get('score_thr'))
         self.num_test_stages = self._check_num_stages(test_cfg.get('num_stages'))
 
     def _check_num_stages(self, asked: int | None) -> int:
@@ -141,5 +144,16 @@ class SparseRCNN(BaseDetector):
         if rescale:
             boxes = boxes / pack_scale_factors(batch_data_samples, boxes)[:, None]
         for image, sample in enumerate(batch_data_samples):
-            sample.pred_instances = InstanceData(bboxes=boxes[image], scores=scores[image], labels=labels[image])
+            kept = drop_low(boxes[image], scores[image], labels[image], self.score_thr)
+            sample.pred_instances = InstanceData(**dict(zip(('bboxes', 'scores', 'labels'), kept, strict=True)))
         return batch_data_samples
+
+
+def _check_score(asked: float | None) -> float:
+    if asked is None:
+        return 0.0
+    if type(asked) not in (int, float) or not 0 <= asked <= 1:
+        raise UserError(
+            f'model.test_cfg.score_thr is {asked!r}: set it to a number from 0 to 1, or to None for no limit'
+        )
+    return float(asked)

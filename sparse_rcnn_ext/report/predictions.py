@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.models.post_process import top_detections
+from sparse_rcnn_ext.models.post_process import drop_low, top_detections
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors
 
 
@@ -85,7 +85,8 @@ def _all_stages(model: SparseRCNN, batch: dict) -> tuple[list[list[tuple[Tensor,
     found = []
     for stage_scores, stage_boxes in zip(scores, outputs.boxes, strict=True):
         boxes, best, labels = top_detections(stage_scores, stage_boxes, model.max_per_img)
-        found.append(list(zip(boxes / scale[:, None], best, labels, strict=True)))
+        images = zip(boxes / scale[:, None], best, labels, strict=True)
+        found.append([drop_low(*image, model.score_thr) for image in images])
     return found, scores[-1].amax(dim=-1)
 
 

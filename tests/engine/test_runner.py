@@ -2,7 +2,7 @@
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -14,18 +14,18 @@ class Other(Runner):
     """One of the user's own."""
 
 
-@pytest.fixture
-def other(monkeypatch) -> str:
+@pytest.fixture(autouse=True)
+def registered(monkeypatch) -> None:
     monkeypatch.setitem(RUNNERS._module_dict, 'Other', Other)
-    return 'Other'
+    monkeypatch.setitem(MODELS._module_dict, 'Line', Line)
 
 
 def config(folder, **settings: object) -> Config:
-    return Config(dict(model=dict(type=Line), work_dir=str(folder), default_scope='mmengine', **settings))
+    return Config(dict(model=dict(type='Line'), work_dir=str(folder), default_scope='mmengine', **settings))
 
 
-def test_a_subclass_of_runner_is_obeyed(tmp_path, other):
-    assert type(build_runner(config(tmp_path, runner_type=other))) is Other
+def test_a_subclass_of_runner_is_obeyed(tmp_path):
+    assert type(build_runner(config(tmp_path, runner_type='Other'))) is Other
     assert type(build_runner(config(tmp_path, runner_type=None, strategy=None))) is Runner
 
 

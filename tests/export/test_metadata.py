@@ -61,3 +61,10 @@ def test_a_pad_without_a_size_is_refused(tiny_detector, repo_dir):
     cfg.test_dataloader.dataset.pipeline[2] = dict(type='Pad', size_divisor=32)
     with pytest.raises(UserError, match='needs one with a size'):
         describe(cfg, tiny_detector, cfg.classes, True, False)
+
+
+def test_a_score_threshold_is_refused(tiny_detector, repo_dir, monkeypatch):
+    monkeypatch.setattr(tiny_detector, 'score_thr', 0.3)
+    cfg = read_recipe(repo_dir)
+    with pytest.raises(UserError, match=r'score_thr is 0\.3, .*: set it to None, and give score_thr to the Detector'):
+        describe(cfg, tiny_detector, cfg.classes, dynamic=False, half=False)

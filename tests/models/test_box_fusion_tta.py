@@ -26,6 +26,10 @@ def view(*rows: tuple[float, ...], flip: str | None = None) -> DetDataSample:
     return sample
 
 
+class StrictDetector(AnyDetector):
+    max_per_img, score_thr = 2, 0.5
+
+
 def fuse(*views: DetDataSample, **settings) -> InstanceData:
     (result,) = BoxFusionTTA(AnyDetector(), **settings).merge_preds([views])
     assert result.img_id == 7
@@ -84,3 +88,13 @@ def test_as_many_as_the_detector_keeps_for_one_view():
 def test_nothing_found_in_any_view():
     found = fuse(view(), view(flip='horizontal'))
     assert found.bboxes.shape == (0, 4) and found.scores.shape == (0,) and found.labels.dtype == torch.long
+
+
+def test_limits_of_the_detector_hold_for_what_is_fused():
+    first, second = (10, 10, 50, 50, 0.9, 0), (60, 10, 90, 50, 0.8, 0)
+    (result,) = BoxFusionTTA(StrictDetector()).merge_preds([[view(first), view(first, second)]])
+    assert result.pred_instances.scores.tolist() == pytest.approx([0.9])  # the other one has 0.4
+    (result,) = BoxFusionTTA(StrictDetector()).merge_preds([[view(first), view(second)]])
+    assert len(result.pred_instances) == 0
+    (result,) = BoxFusionTTA(StrictDetector()).merge_preds([[view(first, second, (1, 60, 9, 90, 0.7, 0))]])
+    assert len(result.pred_instances) == 2

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparse_rcnn_ext.engine.errors import UserError
 from tests.models.small_model import CLASSES, PROPOSALS, STAGES, build_model, make_images, make_sample
 
 SIZES = [(64, 90), (50, 128), (96, 60)]
@@ -136,6 +137,38 @@ def test_number_of_detections(max_per_img, expected):
         assert (found.scores[:-1] >= found.scores[1:]).all()
         assert 0 < found.scores[-1] <= found.scores[0] < 1
         assert set(found.labels.tolist()) <= set(range(CLASSES))
+
+
+def test_detections_below_the_threshold_are_dropped(model):
+    images = make_images(SIZES)
+    with torch.no_grad():
+        everything = [sample.pred_instances for sample in model.predict(images, make_samples())]
+        limit = sorted(torch.cat([found.scores for found in everything]).tolist())[12]
+        dial = 'model.test_cfg.score_thr'
+        kept = [
+            sample.pred_instances
+            for sample in build_model({dial: limit}).double().eval().predict(images, make_samples())
+        ]
+    assert 0 < sum(map(len, kept)) == sum(map(len, everything)) - 12
+    for found, of_all in zip(kept, everything, strict=True):
+        assert len(found) == (of_all.scores >= limit).sum()
+        for name in ('bboxes', 'scores', 'labels'):
+            torch.testing.assert_close(found[name], of_all[name][: len(found)])
+
+
+def test_no_detection_is_left(model):
+    strict = build_model({'model.test_cfg.score_thr': 1}).double().eval()
+    with torch.no_grad():
+        (found, *_) = strict.predict(make_images(SIZES), make_samples())
+    assert found.pred_instances.bboxes.shape == (0, 4) and found.pred_instances.labels.dtype == torch.long
+
+
+@pytest.mark.parametrize('value', [-0.1, 1.5, float('nan'), True, '0.3'])
+def test_no_score(value):
+    with pytest.raises(
+        UserError, match=r'^model\.test_cfg\.score_thr is .*: set it to a number from 0 to 1, or to None'
+    ):
+        build_model({'model.test_cfg.score_thr': value})
 
 
 def test_detections_are_the_last_stages(model):

@@ -16,7 +16,9 @@ def model(picture_config, checkpoint):
     return load_model(picture_config, checkpoint)
 
 
-def test_last_stage_is_what_the_model_detects(model, dataset):
+@pytest.mark.parametrize('score_thr', [0, 0.2])
+def test_last_stage_is_what_the_model_detects(model, dataset, monkeypatch, score_thr):
+    monkeypatch.setattr(model, 'score_thr', score_thr)
     found = predict_stages(model, dataset, [2, 0], 1, 0, 0.3, progress=False).stages[-1]
     for index, result in zip([2, 0], found, strict=True):
         with torch.no_grad():
