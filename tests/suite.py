@@ -39,6 +39,11 @@ ONCE = (
     'engine/test_fast_inference.py',
     'engine/test_lost_worker.py',
     'engine/test_verified_download.py',
+    'evaluation/test_box_evaluation.py',
+    'models/backbones/test_timm_weights.py',
+    'models/necks/test_bifpn.py',
+    'models/test_extreme_values.py',
+    'models/test_stage_dial.py',
     'models/upgrades/test_precision.py',
 )
 # From glibc's malloc.h, with the values that its processes start with.
