@@ -6,9 +6,12 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
+from torch.utils.data import Dataset
 
 from sparse_rcnn_ext.datasets.joined import listed, settle_classes
+from sparse_rcnn_ext.datasets.label_order import labels_by_file
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.evaluation import CocoMetric
 from sparse_rcnn_ext.registry import HOOKS
 
 
@@ -20,10 +23,14 @@ class ClassNamesHook(Hook):
     Data sets that are joined may differ in their palettes, and whatever else, but not in their classes: the first one's
     metainfo is that of all.
 
+    mmdet's CocoDataset labels in the order of its file. Where that is not the order of the classes, and our CocoMetric
+    goes by the classes, nothing that is found would be right.
+
     Raises:
-        UserError: If joined data sets differ, training and validation do, the model has another number of classes than
-            the training data, or a checkpoint was trained on the same names in another order. Other names, such as
-            ``airplane`` for ``aeroplane``, are a warning.
+        UserError: If labels are in the order of the file and our CocoMetric judges them, joined data sets differ,
+            training and validation do, the model has another number of classes than the training data, or a checkpoint
+            was trained on the same names in another order. Other names, such as ``airplane`` for ``aeroplane``, are a
+            warning.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -31,6 +38,7 @@ class ClassNamesHook(Hook):
         loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
         for phase, loop in loops.items():
             dataset = loop.dataloader.dataset if isinstance(loop, BaseLoop) else None
+            _check_labels(runner, dataset, loop, f'{phase}_dataloader.dataset')
             if not isinstance(getattr(dataset, 'metainfo', None), list):
                 continue
             settle_classes(dataset, f'{phase}_dataloader.dataset')
@@ -67,6 +75,17 @@ class ClassNamesHook(Hook):
         if sorted(trained) == sorted(tested):
             raise UserError(f'{difference}: set its metainfo.classes to the order of the checkpoint')
         runner.logger.warning(f'{difference}.')
+
+
+def _check_labels(runner: Runner, dataset: Dataset | None, loop: object, setting: str) -> None:
+    for path, by_file in labels_by_file(dataset):
+        sentence = (
+            f"{setting} is mmdet's CocoDataset, whose labels follow the order of {path}, {listed(by_file)}, and not "
+            "that of its metainfo.classes: set its type to 'sparse_rcnn_ext.CocoDataset'"
+        )
+        if any(isinstance(metric, CocoMetric) for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', ())):
+            raise UserError(sentence)
+        runner.logger.warning(f'{sentence}, or names in pictures and results are those of other classes')
 
 
 def _check_number(runner: Runner, classes: tuple[str, ...]) -> None:

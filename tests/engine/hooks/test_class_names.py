@@ -4,13 +4,17 @@ import logging
 
 import pytest
 import torch
+from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, init_default_scope
+from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
+from sparse_rcnn_ext.datasets.label_order import labels_by_file
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.hooks import ClassNamesHook
+from tests.datasets.tiny_coco import cats_and_dogs, write
 from tests.engine.hooks.small_runner import Names, SmallDetector, make_runner, save
 
 
@@ -129,6 +133,46 @@ def test_joined_data_sets_of_other_classes(tmp_path, phase):
     runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), **loaders)
     with pytest.raises(UserError, match=f'{phase}_dataloader.dataset joins .* cat, dog and one with dog, cat: '):
         runner.test() if phase == 'test' else runner.train()
+
+
+def labelled(tmp_path, kind: str, classes: tuple[str, ...], **wrapper) -> DataLoader:
+    path = write(tmp_path / 'truth.json', cats_and_dogs(), tmp_path / 'images')
+    settings = dict(ann_file=str(path), data_prefix=dict(img=str(tmp_path / 'images')), metainfo=dict(classes=classes))
+    dataset = dict(type=kind, pipeline=[PackNothing()], **settings)
+    init_default_scope('mmdet')
+    return DataLoader(
+        DATASETS.build({**wrapper, 'dataset': dataset} if wrapper else dataset), collate_fn=pseudo_collate
+    )
+
+
+class PackNothing:
+    def __call__(self, results: dict) -> dict:
+        return dict(inputs=torch.zeros(1), data_samples=BaseDataElement())
+
+
+@pytest.mark.parametrize('wrapper', [{}, dict(type='RepeatDataset', times=2)])
+def test_labels_in_the_order_of_the_file(tmp_path, wrapper, caplog):
+    """As mmdet's own data set has them: our metric would take each class for another."""
+    metric = dict(type='sparse_rcnn_ext.CocoMetric', ann_file=str(tmp_path / 'truth.json'))
+    loader = labelled(tmp_path, 'CocoDataset', ('dog', 'cat'), **wrapper)
+    runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), test_dataloader=loader, test_evaluator=metric)
+    with pytest.raises(UserError) as error:
+        runner.test()
+    assert str(error.value) == (
+        f"test_dataloader.dataset is mmdet's CocoDataset, whose labels follow the order of {tmp_path}/truth.json, "
+        "cat, dog, and not that of its metainfo.classes: set its type to 'sparse_rcnn_ext.CocoDataset'"
+    )
+    runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), test_dataloader=loader)
+    runner.logger.addHandler(caplog.handler)
+    runner.test()
+    assert 'or names in pictures and results are those of other classes' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('kind', 'classes'), [('CocoDataset', ('cat', 'dog')), ('sparse_rcnn_ext.CocoDataset', ('dog', 'cat'))]
+)
+def test_labels_in_the_order_of_the_classes(tmp_path, kind, classes):
+    assert list(labels_by_file(labelled(tmp_path, kind, classes).dataset)) == []
 
 
 def test_on_by_default(repo_dir):
