@@ -115,7 +115,11 @@ class CocoJson:
             info=dict(description=self.description),
             images=self.images,
             annotations=self.annotations,
-            categories=[dict(id=number, name=name) for name, number in self._category_ids.items()],
+            categories=[
+                # mmdet's coco_error_analysis requires a supercategory, and takes classes that share one for similar.
+                dict(id=number, name=name, supercategory=name)
+                for name, number in self._category_ids.items()
+            ],
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f'{path.name}.unfinished')

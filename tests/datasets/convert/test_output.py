@@ -38,7 +38,10 @@ def test_json(coco, tmp_path):
                 vbox=[1, 2, 3, 4],
             )
         ],
-        categories=[dict(id=1, name='cat'), dict(id=2, name="dog's")],
+        categories=[
+            dict(id=1, name='cat', supercategory='cat'),
+            dict(id=2, name="dog's", supercategory="dog's"),
+        ],
     )
 
 
