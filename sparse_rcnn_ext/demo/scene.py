@@ -52,7 +52,7 @@ def look_at(predictor: Predictor, image: np.ndarray, name: str) -> Scene:
         name,
         (width, height),
         _for_screen(image),
-        StageTrace(trace.boxes.cpu(), trace.scores.cpu()),
+        trace._replace(boxes=trace.boxes.cpu(), scores=trace.scores.cpu()),
         predictor.classes,
         predictor.model.max_per_img,
     )

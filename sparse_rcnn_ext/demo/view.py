@@ -82,8 +82,9 @@ def show(scene: Scene, stage: int, score_thr: float, with_rest: bool = False) ->
 
 
 def _detections(scene: Scene, stage: int, score_thr: float) -> InstanceData:
+    trace = scene.trace
     boxes, scores, labels = top_detections(
-        scene.trace.scores[stage - 1, None], scene.trace.boxes[stage, None], scene.max_per_img
+        trace.scores[stage - 1, None], trace.boxes[stage, None], scene.max_per_img, trace.one_label
     )
     found = InstanceData(bboxes=boxes[0], scores=scores[0], labels=labels[0])
     return found[found.scores >= score_thr]

@@ -61,7 +61,8 @@ class DetectionGraph(nn.Module):
         boxes, features, *prior = self.detector.rpn_head(image_whwh, pyramid)  # (B, N, 4), (B, N, C)
         features = features.to(self.dtype)
         outputs = head(pyramid, boxes, features, *prior, num_stages=self.detector.num_test_stages)
-        return top_detections(head.scores(outputs.logits[-1]), outputs.boxes[-1], self.detector.max_per_img)
+        scores = head.scores(outputs.logits[-1])
+        return top_detections(scores, outputs.boxes[-1], self.detector.max_per_img, head.one_label)
 
     @contextmanager
     def for_export(self) -> Iterator['DetectionGraph']:

@@ -52,11 +52,12 @@ def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic:
         )
     size = inference_size(cfg)
     preprocessor = _read_preprocessor(cfg)
+    labels = 1 if detector.roi_head.one_label else len(classes)
     return dict(
         classes=list(classes),
         stages=detector.num_test_stages,
         proposals=detector.rpn_head.num_proposals,
-        top_k=min(detector.max_per_img, detector.rpn_head.num_proposals * len(classes)),
+        top_k=min(detector.max_per_img, detector.rpn_head.num_proposals * labels),
         precision='float16' if half else 'float32',
         size=None if dynamic else list(padded_size(cfg, size)),
         resize=_read_resize(steps['Resize']),

@@ -37,6 +37,9 @@ class DIIHead(BaseModule):
             (focal loss, https://arxiv.org/abs/1708.02002, section 4.1).
     """
 
+    one_label = False
+    """Whether a proposal gives one detection, of its best class, and not one for each class."""
+
     def __init__(
         self,
         num_classes: int = 80,

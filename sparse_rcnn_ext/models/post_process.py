@@ -3,24 +3,35 @@
 from torch import Tensor
 
 
-def top_detections(scores: Tensor, boxes: Tensor, max_per_img: int) -> tuple[Tensor, Tensor, Tensor]:
+def top_detections(
+    scores: Tensor, boxes: Tensor, max_per_img: int, one_label: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Keep the best (proposal, class) pairs of each image.
 
-    A proposal may give several detections, one for each class.
+    A proposal may give several detections, one for each class, unless ``one_label``.
 
     Args:
         scores: (B, N, K).
         boxes: (B, N, 4) in any format.
-        max_per_img: Detections per image; at most N·K are there.
+        max_per_img: Detections per image; at most N·K are there, and N with ``one_label``.
+        one_label: Each proposal gives its best class only.
 
     Returns:
         Boxes (B, D, 4), scores (B, D) falling, labels (B, D).
     """
+    if one_label:
+        scores, labels = scores.max(dim=-1)  # (B, N)
+        best, proposals = scores.topk(min(max_per_img, scores.shape[1]), dim=1)  # (B, D)
+        return _rows(boxes, proposals), best, labels.gather(1, proposals)
     num_classes = scores.shape[-1]
     pairs = scores.flatten(1)  # (B, N·K)
     best, index = pairs.topk(min(max_per_img, pairs.shape[1]), dim=1)  # (B, D)
-    proposals = index // num_classes
-    return boxes.gather(1, proposals[..., None].expand(-1, -1, 4)), best, index % num_classes
+    return _rows(boxes, index // num_classes), best, index % num_classes
+
+
+def _rows(boxes: Tensor, proposals: Tensor) -> Tensor:
+    """Of (B, N, 4) those with the indices (B, D)."""
+    return boxes.gather(1, proposals[..., None].expand(-1, -1, 4))
 
 
 def drop_low(boxes: Tensor, scores: Tensor, labels: Tensor, score_thr: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -140,7 +140,7 @@ class SparseRCNN(BaseDetector):
         """
         outputs = self._forward(batch_inputs, batch_data_samples)
         scores = self.roi_head.scores(outputs.logits[-1])
-        boxes, scores, labels = top_detections(scores, outputs.boxes[-1], self.max_per_img)
+        boxes, scores, labels = top_detections(scores, outputs.boxes[-1], self.max_per_img, self.roi_head.one_label)
         if rescale:
             boxes = boxes / pack_scale_factors(batch_data_samples, boxes)[:, None]
         for image, sample in enumerate(batch_data_samples):

@@ -103,6 +103,11 @@ class SparseRoIHead(BaseModule):
             return checkpoint(stage, *inputs, use_reentrant=False)
         return stage(*inputs)
 
+    @property
+    def one_label(self) -> bool:
+        """Whether a proposal gives one detection, of its best class."""
+        return self.bbox_head[-1].one_label
+
     def scores(self, logits: Tensor) -> Tensor:
         """Logits of any stage to class scores (..., K) from 0 to 1, in at least float32."""
         return self.bbox_head[-1].scores(logits)

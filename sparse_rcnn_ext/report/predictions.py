@@ -84,7 +84,7 @@ def _all_stages(model: SparseRCNN, batch: dict) -> tuple[list[list[tuple[Tensor,
     scale = pack_scale_factors(samples, outputs.boxes)  # (B, 4)
     found = []
     for stage_scores, stage_boxes in zip(scores, outputs.boxes, strict=True):
-        boxes, best, labels = top_detections(stage_scores, stage_boxes, model.max_per_img)
+        boxes, best, labels = top_detections(stage_scores, stage_boxes, model.max_per_img, model.roi_head.one_label)
         images = zip(boxes / scale[:, None], best, labels, strict=True)
         found.append([drop_low(*image, model.score_thr) for image in images])
     return found, scores[-1].amax(dim=-1)

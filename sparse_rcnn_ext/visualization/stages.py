@@ -28,6 +28,8 @@ class StageTrace(NamedTuple):
     """(S, N, K) of every stage, 0 to 1."""
     are_learned: bool = True
     """Whether the proposals are the same for every image."""
+    one_label: bool = False
+    """Whether a proposal gives one detection, of its best class."""
 
 
 def trace_stages(model: SparseRCNN, example: Example) -> StageTrace:
@@ -44,7 +46,8 @@ def trace_stages(model: SparseRCNN, example: Example) -> StageTrace:
         outputs = model.forward_stages(batch['inputs'], image_whwh)
     boxes = torch.cat([proposals, outputs.boxes[:, 0]])  # (S + 1, N, 4)
     boxes = boxes / pack_scale_factors(batch['data_samples'], boxes)
-    return StageTrace(boxes, model.roi_head.scores(outputs.logits[:, 0]), model.rpn_head.are_learned)
+    head = model.roi_head
+    return StageTrace(boxes, head.scores(outputs.logits[:, 0]), model.rpn_head.are_learned, head.one_label)
 
 
 def draw_stages(

@@ -29,6 +29,22 @@ def test_each_stage_gives_what_a_model_that_stops_there_detects(tiny_detector, p
     np.testing.assert_allclose(np.array([row[2:] for row in view.rows]), expected.bboxes, atol=0.06)
 
 
+def test_a_model_of_one_label_a_proposal(predictor, image, monkeypatch):
+    monkeypatch.setattr(predictor.model, 'max_per_img', 100)
+    assert len(show(look_at(predictor, image, 'a.jpg'), 3, 0.0).rows) > 10
+    monkeypatch.setattr(predictor.model.roi_head.bbox_head[-1], 'one_label', True)
+    rows = show(look_at(predictor, image, 'a.jpg'), 3, 0.0).rows
+    assert [row[0] for row in rows] == [
+        predictor.classes[label] for label in predictor.predict([image])[0].labels.tolist()
+    ]
+    assert len(rows) == 10
+
+
+def test_proposals_of_the_image_are_called_so(predictor, image, monkeypatch):
+    monkeypatch.setattr(type(predictor.model.rpn_head), 'are_learned', False)
+    assert show(look_at(predictor, image, 'a.jpg'), 0, 0.3).caption.startswith('10 proposals of this image; ')
+
+
 def test_stage_0_is_the_learned_proposals_in_pixels_of_the_file(predictor, image):
     view = show(look_at(predictor, image, 'a.jpg'), 0, 0.3)
     centres, sizes = predictor.model.rpn_head.init_proposal_bboxes.weight.detach().split(2, dim=1)

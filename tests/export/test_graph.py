@@ -5,6 +5,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 from sparse_rcnn_ext.export.graph import DetectionGraph, GatheredRoIFeatures
+from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.models import RoIFeatures
 from tests.export.examples import TINY, build_detector, read_recipe
 
@@ -53,6 +54,18 @@ def test_stops_where_test_cfg_says(repo_dir, images):
     torch.testing.assert_close(boxes, predict(detector, images)[0], rtol=1e-5, atol=1e-3)
     whole = build_detector(read_recipe(repo_dir, options=TINY))
     assert (boxes - DetectionGraph(whole, 32)(images, torch.tensor(SIZES))[0]).abs().max() > 1
+
+
+@torch.no_grad()
+def test_softmax_gives_each_proposal_once(repo_dir, images):
+    cfg = read_recipe(repo_dir, 'ablations/softmax', options=TINY | {'model.test_cfg.max_per_img': 1000})
+    detector = build_detector(cfg)
+    boxes, scores, labels = DetectionGraph(detector, 32)(images, torch.tensor(SIZES))
+    expected = predict(detector, images)
+    torch.testing.assert_close(boxes, expected[0], rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(scores, expected[1], rtol=1e-5, atol=1e-6)
+    assert torch.equal(labels, expected[2]) and labels.shape == (2, detector.rpn_head.num_proposals)
+    assert describe(cfg, detector, cfg.classes, dynamic=True, half=False)['top_k'] == labels.shape[1]
 
 
 def test_roi_features_are_the_same():

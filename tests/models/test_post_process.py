@@ -1,5 +1,6 @@
 """Detections equal the sorted list of all (proposal, class) pairs."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,3 +41,19 @@ def test_a_proposal_may_give_several_detections():
     assert labels.tolist() == [[0, 1]]
     assert torch.equal(found_boxes, boxes[:, [0, 0]])
     assert scores[0, 0] > scores[0, 1] > 0.9
+
+
+@pytest.mark.parametrize('limit', [1, 3, 30])
+def test_a_proposal_gives_its_best_class_only(limit):
+    torch.manual_seed(0)
+    scores, boxes = torch.rand(2, 6, 4), torch.rand(2, 6, 4)
+    found_boxes, found_scores, found_labels = top_detections(scores, boxes, limit, one_label=True)
+    assert found_scores.shape == found_labels.shape == (2, min(limit, 6)) and found_boxes.shape == (2, min(limit, 6), 4)
+    for image in range(2):
+        best = sorted(((max(row), row.index(max(row)), box) for row, box in rows_of(scores[image], boxes[image])))[::-1]
+        found = zip(found_scores[image].tolist(), found_labels[image].tolist(), found_boxes[image].tolist())
+        assert list(found) == best[:limit]
+
+
+def rows_of(*tensors):
+    return zip(*(tensor.tolist() for tensor in tensors), strict=True)

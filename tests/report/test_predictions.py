@@ -29,6 +29,18 @@ def test_last_stage_is_what_the_model_detects(model, dataset, monkeypatch, score
         np.testing.assert_array_equal(result['labels'], expected.labels.numpy())
 
 
+def test_a_model_of_one_label_a_proposal(model, dataset):
+    one_label = copy.deepcopy(model)
+    one_label.max_per_img = 100
+    one_label.roi_head.bbox_head[-1].one_label = True
+    found = predict_stages(one_label, dataset, range(3), 1, 0, 0.3, progress=False).stages
+    assert [len(result['scores']) for stage in found for result in stage] == [12] * 6
+    with torch.no_grad():
+        expected = one_label.test_step(load_example(dataset, 0).batch)[0].pred_instances
+    np.testing.assert_allclose(found[-1][0]['scores'], expected.scores.numpy(), atol=1e-6)
+    np.testing.assert_array_equal(found[-1][0]['labels'], expected.labels.numpy())
+
+
 def test_earlier_stage_is_a_shorter_model(model, dataset):
     stages = predict_stages(model, dataset, range(3), 1, 0, 0.3, progress=False).stages
     assert len(stages) == 2

@@ -23,6 +23,9 @@ class SoftmaxDIIHead(DIIHead):
         settings: See :class:`DIIHead`; ``prior_prob`` makes no difference, all classes start alike.
     """
 
+    # As in the official code: its classes exclude each other.
+    one_label = True
+
     def __init__(self, num_classes: int = 80, **settings) -> None:
         super().__init__(num_classes, **settings)
         self.fc_cls = nn.Linear(self.fc_cls.in_features, num_classes + 1)

@@ -47,8 +47,12 @@ def test_softmax_scores_add_up_to_one_with_no_object():
     assert scores[0, 0].tolist() == pytest.approx(softmax(logits)[:-1])
     assert scores.sum(-1).max() < 1
     for image, result in enumerate(results):
-        best = scores[image].flatten().sort(descending=True).values[: len(result.pred_instances)]
-        torch.testing.assert_close(result.pred_instances.scores, best)
+        # As in the official code, each proposal says its best class, and only that.
+        best, labels = scores[image].max(dim=-1)
+        order = best.argsort(descending=True)
+        torch.testing.assert_close(result.pred_instances.scores, best[order])
+        assert torch.equal(result.pred_instances.labels, labels[order])
+        torch.testing.assert_close(result.pred_instances.bboxes, outputs.boxes[-1, image, order])
     # Without softmax, the scores of a proposal know nothing of each other.
     other = build_row('default')
     assert other.roi_head.scores(torch.full((1, CLASSES), 3.0)).sum() > CLASSES - 1
