@@ -1,6 +1,6 @@
 """Run an analysis tool of mmdet, as it was installed: tools/analysis/mmdet_tool.py NAME [its arguments].
 
-Without a name it lists them; NAME --help explains one. docs/reports.md says which are of use here.
+Without a name it lists those that run here; NAME --help explains one. docs/reports.md says which are of use.
 """
 
 import runpy
@@ -17,15 +17,33 @@ import sparse_rcnn_ext  # noqa: F401
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 
 FOLDER = Path(mmdet.__file__).parent / '.mim/tools/analysis_tools'
+_PICKLES = 'reads a .pkl file, which could run code'
+_GROUNDING = 'is for models that take a text: take tools/analysis'
+_ROBUSTNESS = "needs mmdet's repository, which its wheel lacks: run it there"
+# What cannot run, or not right, and why.
+UNFIT = {
+    'analyze_results': f'{_PICKLES}: take tools/analysis/report.py',
+    'benchmark': 'needs psutil, and its --fuse-conv-bn breaks timm networks: take tools/analysis/benchmark.py',
+    'browse_grounding_dataset': f'{_GROUNDING}/browse.py',
+    'browse_grounding_raw': f'{_GROUNDING}/browse.py',
+    'coco_occluded_separated_recall': f'{_PICKLES}: take tools/analysis/analyze_errors.py',
+    'confusion_matrix': f'{_PICKLES}: take tools/analysis/report.py',
+    'eval_metric': f'{_PICKLES}: take tools/test.py, which prints the numbers',
+    'fuse_results': 'reads arguments that it does not define, and always stops: take tools/test.py --tta to fuse views',
+    'get_flops_grounding': f'{_GROUNDING}/flops.py',
+    'optimize_anchors': 'chooses anchors, and a Sparse R-CNN has none',
+    'robustness_eval': _ROBUSTNESS,
+    'test_robustness': _ROBUSTNESS,
+}
 
 
 def find_tools() -> dict[str, Path]:
-    """The tools by name.
+    """The tools that run here, by name.
 
     Raises:
         UserError: If this mmdet came without them.
     """
-    tools = {path.stem: path for path in sorted(FOLDER.glob('*.py'))}
+    tools = {path.stem: path for path in sorted(FOLDER.glob('*.py')) if path.stem not in UNFIT}
     if not tools:
         raise UserError(f'this mmdet has no tools in {FOLDER}: install it from its wheel, as make install does')
     return tools
@@ -39,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
             print(__doc__ + '\nNames: ' + ', '.join(tools))
             return
         name = arguments[0].removesuffix('.py')
+        if name in UNFIT:
+            raise UserError(f"mmdet's {name} {UNFIT[name]}")
         if name not in tools:
             raise UserError(f'mmdet has no analysis tool {arguments[0]}: take one of {", ".join(tools)}')
         sys.argv = [str(tools[name]), *arguments[1:]]
