@@ -28,11 +28,16 @@ class DetectionGraph(nn.Module):
         half: Networks compute in float16; boxes, scores and RoI sums stay float32.
 
     Raises:
-        UserError: If ``half`` is asked for and batch norm cannot be folded.
+        UserError: If the detector clips its boxes, or ``half`` is asked for and batch norm cannot be folded.
     """
 
     def __init__(self, detector: SparseRCNN, divisor: int, half: bool = False) -> None:
         super().__init__()
+        if detector.clip_boxes:
+            raise UserError(
+                'model.test_cfg.clip_boxes is True, which drops boxes, and an exported file always gives as many: '
+                'set it to False, and clip what the file gives'
+            )
         detector = copy.deepcopy(detector).cpu().float().eval().requires_grad_(False)
         detector.roi_head.roi_features = GatheredRoIFeatures(detector.roi_head.roi_features)
         fix_same_padding(detector.backbone, divisor)

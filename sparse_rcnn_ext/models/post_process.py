@@ -1,5 +1,6 @@
 """From the last stage's scores to detections; no NMS."""
 
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 
@@ -27,6 +28,20 @@ def top_detections(
     pairs = scores.flatten(1)  # (B, N·K)
     best, index = pairs.topk(min(max_per_img, pairs.shape[1]), dim=1)  # (B, D)
     return _rows(boxes, index // num_classes), best, index % num_classes
+
+
+def inside_image(found: InstanceData, height: int, width: int) -> InstanceData:
+    """Clip boxes to their image, and drop those that have no area then, as the official code does.
+
+    Args:
+        found: ``bboxes`` (D, 4) xyxy pixels, and whatever else there is of each; left as it is.
+        height, width: Of the image in pixels.
+    """
+    boxes = found.bboxes.clamp(min=0).minimum(found.bboxes.new_tensor([width, height, width, height]))
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    found = found[kept]
+    found.bboxes = boxes[kept]
+    return found
 
 
 def _rows(boxes: Tensor, proposals: Tensor) -> Tensor:

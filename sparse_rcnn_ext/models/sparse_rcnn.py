@@ -2,18 +2,18 @@
 
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS as MMDET_MODELS
-from mmdet.structures import SampleList
+from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.own_parts import build_own, check_keys
-from sparse_rcnn_ext.models.post_process import drop_low, top_detections
+from sparse_rcnn_ext.models.post_process import inside_image, top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors, pack_targets
 from sparse_rcnn_ext.registry import MODELS
 
-TEST_SETTINGS = ('max_per_img', 'num_stages', 'score_thr')
+TEST_SETTINGS = ('max_per_img', 'num_stages', 'score_thr', 'clip_boxes')
 
 
 @MODELS.register_module()
@@ -32,13 +32,16 @@ class SparseRCNN(BaseDetector):
         test_cfg: ``max_per_img``, detections kept per image; None or absent keeps as many as there are proposals.
             ``num_stages``, after how many stages inference stops; None or absent runs all. Each stage learns to give
             detections of its own, so fewer are faster and less exact. Training always runs all.
-            ``score_thr``, the least score of the detections that are kept; None or absent sets none.
+            ``score_thr``, the least score of the detections that are kept; None or absent sets none. ``clip_boxes``:
+            whether boxes are clipped to their image, and those without area then dropped, as in the official code;
+            absent is False, as in mmdet, whose boxes reach over the border.
         denoising: Noised ground truth among the proposals of training, see :class:`BoxDenoising`; None: none.
         data_preprocessor: Normalises and pads the images of a batch.
         init_cfg: Weights to start from, see mmengine.
 
     Raises:
         UserError: If ``test_cfg.num_stages`` is no number of stages that there are, ``test_cfg.score_thr`` no score,
+            ``test_cfg.clip_boxes`` no bool,
             ``test_cfg`` or ``train_cfg`` has a setting that nothing reads, or a part is mmdet's where it has to be
             ours.
     """
@@ -71,6 +74,9 @@ class SparseRCNN(BaseDetector):
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
         self.score_thr = _check_score(test_cfg.get('score_thr'))
         self.num_test_stages = self._check_num_stages(test_cfg.get('num_stages'))
+        self.clip_boxes = test_cfg.get('clip_boxes', False)
+        if type(self.clip_boxes) is not bool:
+            raise UserError(f'model.test_cfg.clip_boxes is {self.clip_boxes!r}: set it to True or False')
 
     def _check_num_stages(self, asked: int | None) -> int:
         there = self.roi_head.num_stages
@@ -144,9 +150,28 @@ class SparseRCNN(BaseDetector):
         if rescale:
             boxes = boxes / pack_scale_factors(batch_data_samples, boxes)[:, None]
         for image, sample in enumerate(batch_data_samples):
-            kept = drop_low(boxes[image], scores[image], labels[image], self.score_thr)
-            sample.pred_instances = InstanceData(**dict(zip(('bboxes', 'scores', 'labels'), kept, strict=True)))
+            found = InstanceData(bboxes=boxes[image], scores=scores[image], labels=labels[image])
+            sample.pred_instances = self.finish(found, sample, rescale)
         return batch_data_samples
+
+    def finish(self, found: InstanceData, sample: DetDataSample, rescaled: bool = True) -> InstanceData:
+        """Detections of an image, without those of low scores and clipped to it where ``test_cfg`` says so.
+
+        Args:
+            found: ``bboxes`` (D, 4) xyxy, ``scores`` (D,), and whatever else there is of each.
+            sample: Its meta keys say how large the image is.
+            rescaled: Whether the boxes are in pixels of the original image, and not of the network's input.
+        """
+        if self.score_thr:
+            found = found[found.scores >= self.score_thr]
+        if not self.clip_boxes:
+            return found
+        height, width = sample.img_shape[:2]
+        if rescaled:
+            across, down = sample.get('scale_factor', (1.0, 1.0))
+            # A pipeline may have added a border to what the network gets.
+            height, width = sample.get('ori_shape', (height / down, width / across))[:2]
+        return inside_image(found, height, width)
 
 
 def _check_score(asked: float | None) -> float:

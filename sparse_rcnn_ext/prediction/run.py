@@ -10,6 +10,8 @@ import torch
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
+from sparse_rcnn_ext.models.post_process import inside_image
+
 from .ctrl_c import note_ctrl_c
 from .frames import Frame, count_frames, read_frames
 from .sources import Source
@@ -56,7 +58,8 @@ def predict_all(
     """Read, detect, write, with a progress bar; never more than a batch of images is in memory.
 
     What cannot be read is reported on stderr, and the rest goes on. Ctrl-C ends a run in good order, after the batch.
-    Boxes that are infinite or NaN, as a model that diverged gives them, are dropped.
+    Boxes are clipped to their image. Those without area then are dropped, as are those that are infinite or NaN, as a
+    model that diverged gives them.
 
     Args:
         detector: Finds the objects.
@@ -84,7 +87,7 @@ def predict_all(
                     kept = (found.scores >= score_thr) & found.bboxes.isfinite().all(dim=1)
                     if kept_labels is not None:
                         kept &= torch.isin(found.labels, kept_labels)
-                    found = found[kept]
+                    found = inside_image(found[kept], *frame.image.shape[:2])
                     for sink in sinks:
                         sink.add(frame, found)
                     images += 1

@@ -9,12 +9,13 @@ import torch
 from mmdet.datasets import BaseDetDataset
 from mmdet.models.detectors import BaseDetector
 from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.models.post_process import drop_low, top_detections
+from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors
 
 
@@ -85,8 +86,11 @@ def _all_stages(model: SparseRCNN, batch: dict) -> tuple[list[list[tuple[Tensor,
     found = []
     for stage_scores, stage_boxes in zip(scores, outputs.boxes, strict=True):
         boxes, best, labels = top_detections(stage_scores, stage_boxes, model.max_per_img, model.roi_head.one_label)
-        images = zip(boxes / scale[:, None], best, labels, strict=True)
-        found.append([drop_low(*image, model.score_thr) for image in images])
+        images = [
+            model.finish(InstanceData(bboxes=image[0], scores=image[1], labels=image[2]), sample)
+            for *image, sample in zip(boxes / scale[:, None], best, labels, samples, strict=True)
+        ]
+        found.append([(image.bboxes, image.scores, image.labels) for image in images])
     return found, scores[-1].amax(dim=-1)
 
 

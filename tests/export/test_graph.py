@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.export.graph import DetectionGraph, GatheredRoIFeatures
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.models import RoIFeatures
@@ -66,6 +67,12 @@ def test_softmax_gives_each_proposal_once(repo_dir, images):
     torch.testing.assert_close(scores, expected[1], rtol=1e-5, atol=1e-6)
     assert torch.equal(labels, expected[2]) and labels.shape == (2, detector.rpn_head.num_proposals)
     assert describe(cfg, detector, cfg.classes, dynamic=True, half=False)['top_k'] == labels.shape[1]
+
+
+def test_boxes_are_not_dropped_in_a_file(repo_dir):
+    detector = build_detector(read_recipe(repo_dir, options=TINY | {'model.test_cfg.clip_boxes': True}))
+    with pytest.raises(UserError, match=r'^model.test_cfg.clip_boxes is True, .*: set it to False, and clip what the'):
+        DetectionGraph(detector, 32)
 
 
 def test_roi_features_are_the_same():

@@ -198,6 +198,33 @@ def test_rescale_divides_by_the_scale_factor(model):
         assert torch.equal(after.pred_instances.scores, before.pred_instances.scores)
 
 
+def test_boxes_end_at_the_border_where_asked_for():
+    model = build_model({'model.test_cfg.clip_boxes': True}).double().eval()
+    with torch.no_grad():
+        model.roi_head.bbox_head[-1].fc_reg.weight.mul_(5)  # some lie outside
+    sizes, samples = [], make_samples()
+    for sample in samples:
+        # As after a pipeline that adds a border: the original image is no larger than half of what the network gets.
+        height, width = (side // 4 for side in sample.img_shape)
+        sizes.append((width, height))
+        sample.set_metainfo(dict(scale_factor=(2.0, 2.0), ori_shape=(height, width)))
+    with torch.no_grad():
+        found = [x.pred_instances for x in model.predict(make_images(SIZES), samples)]
+        in_input = [x.pred_instances for x in model.predict(make_images(SIZES), make_samples(), rescale=False)]
+        model.clip_boxes = False
+        free = [x.pred_instances for x in model.predict(make_images(SIZES), make_samples(), rescale=False)]
+    assert sum(map(len, found)) < sum(map(len, in_input)) < sum(map(len, free))
+    for image, sizes_of in ((found, sizes), (in_input, [size[::-1] for size in SIZES])):
+        for detections, size in zip(image, sizes_of, strict=True):
+            corner = torch.tensor(size * 2)
+            assert (detections.bboxes >= 0).all() and (detections.bboxes <= corner).all()
+            assert (detections.bboxes[:, 2:] > detections.bboxes[:, :2]).all()
+    for detections, all_of in zip(in_input, free, strict=True):
+        assert set(detections.scores.tolist()) < set(all_of.scores.tolist())
+    with pytest.raises(UserError, match=r'model.test_cfg.clip_boxes is 1: set it to True or False'):
+        build_model({'model.test_cfg.clip_boxes': 1})
+
+
 def test_images_that_were_not_resized_have_no_scale_factor(model):
     """As of a test pipeline without Resize."""
     samples = make_samples()

@@ -115,6 +115,12 @@ def test_detections_in_float64(golden, repo_dir):
     with torch.no_grad():
         results = model.predict(*golden_batch(golden, model, torch.float64), rescale=False)
     assert_golden_detections(golden, results)
+    model.clip_boxes = True
+    with torch.no_grad():
+        results = model.predict(*golden_batch(golden, model, torch.float64), rescale=False)
+    for sample, expected in zip(results, golden['detections'], strict=True):
+        order = expected['scores'].argsort(descending=True)
+        torch.testing.assert_close(sample.pred_instances.bboxes, expected['boxes'][order], rtol=1e-9, atol=1e-9)
 
 
 def deviation(outputs, golden):

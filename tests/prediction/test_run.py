@@ -157,3 +157,14 @@ def test_a_strip_that_resizing_would_squash_is_skipped(tmp_path, sources, capsys
     summary = predict_all(BlobDetector(), [source(tmp_path / 'strip.png'), sources[0]], [], 0.3, batch_size=2)
     assert (summary.images, summary.problems) == (1, 1)
     assert '2000×3 pixels are too narrow a strip' in capsys.readouterr().err
+
+
+def test_boxes_are_inside_the_image(sources):
+    class Reaching(BlobDetector):
+        def _find(self, image):
+            rows = [(-5, 10, 20, 99, 0.9, 1), (-9, 2, -1, 9, 0.8, 0), (70, 9, 60, 19, 0.7, 0), (79, -3, 85, 4, 0.6, 1)]
+            return detections(*rows)
+
+    sink = Collect()
+    summary = predict_all(Reaching(), sources[:1], [sink], 0.0)  # 80 × 48 pixels
+    assert sink.found[0][2] == [[0, 10, 20, 48], [79, 0, 80, 4]] and summary.detections == 2

@@ -41,6 +41,18 @@ def test_a_model_of_one_label_a_proposal(model, dataset):
     np.testing.assert_array_equal(found[-1][0]['labels'], expected.labels.numpy())
 
 
+def test_boxes_end_at_the_border_as_those_of_the_model(model, dataset):
+    clipping = copy.deepcopy(model)
+    clipping.clip_boxes = True
+    for index in range(3):
+        (found,) = predict_stages(clipping, dataset, [index], 1, 0, 0.3, progress=False).stages[-1]
+        with torch.no_grad():
+            expected = clipping.test_step(load_example(dataset, index).batch)[0].pred_instances
+        np.testing.assert_allclose(found['bboxes'], expected.bboxes.numpy(), atol=1e-4)
+        height, width = load_example(dataset, index).image.shape[:2]
+        assert (found['bboxes'] >= 0).all() and (found['bboxes'] <= np.array([width, height] * 2) + 1e-3).all()
+
+
 def test_earlier_stage_is_a_shorter_model(model, dataset):
     stages = predict_stages(model, dataset, range(3), 1, 0, 0.3, progress=False).stages
     assert len(stages) == 2

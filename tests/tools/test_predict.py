@@ -91,29 +91,39 @@ def test_scores_classes_and_stages(detector, media, predict_here, tmp_path):
         return json.loads((tmp_path / 'found.json').read_text())
 
     everything = found('--score-thr', 0)
-    assert len(everything) == 40
+    assert 30 < len(everything) <= 40, 'those outside the image are left out'
     middle = (everything[19]['score'] + everything[20]['score']) / 2
     assert everything[19]['score'] > middle and found('--score-thr', middle) == everything[:20]
     assert not (tmp_path / 'predictions').exists(), 'no pictures were asked for'
     label = everything[0]['category_id']
     name = Config.fromfile(detector[0]).test_dataloader.dataset.metainfo.classes[label - 1]
     of_class = [entry for entry in everything if entry['category_id'] == label]
-    assert 0 < len(of_class) < 40 and found('--score-thr', 0, '--classes', name) == of_class
+    assert 0 < len(of_class) < 30 and found('--score-thr', 0, '--classes', name) == of_class
     first_stage = found('--score-thr', 0, '--stages', 1)
-    assert len(first_stage) == 40 and first_stage != everything
+    assert 30 < len(first_stage) <= 40 and first_stage != everything
     assert found('--score-thr', 0, '--stages', 2) == everything, 'the model has two'
+
+
+def cut(box: list[float], image: dict) -> list[float] | None:
+    """A box (left, top, width, height) as far as it is in the image; None where nothing of it is."""
+    left, top = (min(max(edge, 0), image[side]) for edge, side in zip(box, ('width', 'height')))
+    right, bottom = (
+        min(max(edge + extent, 0), image[side]) for edge, extent, side in zip(box, box[2:], ('width', 'height'))
+    )
+    return [left, top, right - left, bottom - top] if right > left and bottom > top else None
 
 
 @pytest.mark.parametrize('extra', [[], ['--tta']])
 def test_detections_are_those_of_the_test(detector, run_here, predict_here, shared_dir, tmp_path, extra):
-    """Also with test-time augmentation; numbered as the annotation file numbers them, so that they can be scored."""
+    """Cut at the border, also with test-time augmentation; numbered as the annotation file, to be scored."""
     run_here('test.py', *detector, '--out', 'tested.json', '--work-dir', tmp_path / 'tested', *extra)
     assert {'coco/bbox_mAP', 'coco/bbox_mAP_l'} <= read_metrics(tmp_path / 'tested').keys()
     tested = json.loads((tmp_path / 'tested.json').read_text())
     annotations = shared_dir / 'data/coco_mini/annotations/instances_val2017.json'
-    names = {image['id']: image['file_name'] for image in json.loads(annotations.read_text())['images']}
+    images = {image['id']: image for image in json.loads(annotations.read_text())['images']}
+    tested = [entry for entry in tested if cut(entry['bbox'], images[entry['image_id']])]
     folder = shared_dir / 'data/coco_mini/val2017'
-    inputs = [folder / names[number] for number in dict.fromkeys(entry['image_id'] for entry in tested)]
+    inputs = [folder / images[number]['file_name'] for number in dict.fromkeys(entry['image_id'] for entry in tested)]
     assert len(inputs) == 3
     options = ['--json', 'found.json', '--ids', annotations, '--score-thr', 0, *extra]
     predict_here(*inputs, *options)
@@ -121,7 +131,7 @@ def test_detections_are_those_of_the_test(detector, run_here, predict_here, shar
     assert len(found) == len(tested) > 100
     for ours, theirs in zip(found, tested):
         assert (ours['image_id'], ours['category_id']) == (theirs['image_id'], theirs['category_id'])
-        assert ours['bbox'] == pytest.approx(theirs['bbox'], abs=2e-3)
+        assert ours['bbox'] == pytest.approx(cut(theirs['bbox'], images[ours['image_id']]), abs=4e-3)
         assert ours['score'] == pytest.approx(theirs['score'], abs=2e-6)
 
 
