@@ -41,9 +41,8 @@ class SparseRCNN(BaseDetector):
 
     Raises:
         UserError: If ``test_cfg.num_stages`` is no number of stages that there are, ``test_cfg.score_thr`` no score,
-            ``test_cfg.clip_boxes`` no bool,
-            ``test_cfg`` or ``train_cfg`` has a setting that nothing reads, or a part is mmdet's where it has to be
-            ours.
+            ``test_cfg.clip_boxes`` no bool, ``test_cfg`` or ``train_cfg`` has a setting that nothing reads, or a part
+            is mmdet's where it has to be ours.
     """
 
     def __init__(
