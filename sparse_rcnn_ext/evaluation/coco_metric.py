@@ -78,11 +78,6 @@ class CocoMetric(MMDetCocoMetric):
         self.iou_thrs = np.atleast_1d(self.iou_thrs)
         if ann_file is not None:
             self._coco_api = CocoFile(ann_file, backend_args, held_out, may_lack_annotations=True)
-            if not (self._coco_api.anns or self.format_only):
-                raise UserError(
-                    f'{ann_file} has no annotations to evaluate with: set format_only=True of the evaluator and give '
-                    'tools/test.py --out FILE.json, which then writes the detections alone'
-                )
             self._coco_api.number_annotations()
 
     @MMDetCocoMetric.dataset_meta.setter
@@ -90,6 +85,11 @@ class CocoMetric(MMDetCocoMetric):
         """What the data set says of itself, which a run sets before its first iteration."""
         if isinstance(self._coco_api, CocoFile) and 'classes' in dataset_meta:
             self._coco_api.ids_of(dataset_meta['classes'], may_lack=True)
+        if isinstance(self._coco_api, CocoFile) and not (self._coco_api.anns or self.format_only):
+            raise UserError(
+                f'{self._coco_api.path} has no annotations to evaluate with: set format_only=True of the evaluator and '
+                'give tools/test.py --out FILE.json, which then writes the detections alone'
+            )
         self._dataset_meta = dataset_meta
 
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.visualization import DetLocalVisualizer
+from mmengine.visualization import Visualizer
 
 
 @pytest.fixture
@@ -29,6 +30,8 @@ def root(shared_dir, tmp_path, monkeypatch) -> Path:
 
 
 def test_every_picture_is_written(random_detector, run_here, root, monkeypatch):
+    for name in ('visualizer', 'a later one of this process'):
+        Visualizer.get_instance(name)
     families, draw_texts = [], DetLocalVisualizer.draw_texts
 
     def note(self, *args, **kwargs):

@@ -32,7 +32,8 @@ class PicturesHook(DetVisualizationHook):
         self._images = ''
 
     def before_test(self, runner: Runner) -> None:
-        """Find the folder of all images."""
+        """Find the folder of all images, and take the visualizer of this run: mmdet's hook takes the latest one."""
+        self._visualizer = runner.visualizer
         dataset = runner.test_dataloader.dataset
         folders = {os.path.dirname(_whole(dataset.get_data_info(index)['img_path'])) for index in range(len(dataset))}  # noqa: PTH120
         self._images = os.path.commonpath(folders)
