@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from sparse_rcnn_ext.analysis import inference_size
 from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.export import ENDINGS, RUNTIMES
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction import Predictor
 from sparse_rcnn_ext.registry import MODELS
@@ -24,7 +25,6 @@ from sparse_rcnn_ext.registry import MODELS
 from .check import TOLERANCES, run_eager, run_file
 from .comparison import Difference, compare
 from .files import WRITERS, convert_to_openvino
-from .formats import ENDINGS, RUNTIMES
 from .graph import DetectionGraph
 from .latency import time_in_turns
 from .metadata import describe

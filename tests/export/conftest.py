@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from sparse_rcnn_ext.export import ENDINGS, PACKAGES, RUNTIMES
 from sparse_rcnn_ext.export.files import WRITERS, convert_to_openvino
-from sparse_rcnn_ext.export.formats import ENDINGS, PACKAGES, RUNTIMES
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.models import SparseRCNN

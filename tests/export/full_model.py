@@ -13,11 +13,10 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
-from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export import ENDINGS, Detector
 from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
 from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.files import WRITERS, convert_to_openvino
-from sparse_rcnn_ext.export.formats import ENDINGS
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime.network_input import Batch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.export.formats import PACKAGES, RUNTIMES
+from sparse_rcnn_ext.export import PACKAGES, RUNTIMES
 from tests.export.full_model import BATCHES
 
 pytestmark = pytest.mark.slow

@@ -11,11 +11,10 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from torch import Tensor
 
-from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export import PACKAGES, RUNTIMES, Detector
 from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
 from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.files import WRITERS
-from sparse_rcnn_ext.export.formats import PACKAGES, RUNTIMES
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.models import SparseRCNN

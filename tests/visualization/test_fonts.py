@@ -76,7 +76,7 @@ def test_a_font_that_was_installed_since_is_found(poor_base, monkeypatch):
     assert font_families(CELL) == ['cmr10', 'DejaVu Sans']
 
 
-def test_what_shows_placeholders_is_passed_over(poor_base, monkeypatch):
+def test_fonts_of_last_resort_are_passed_over(poor_base, monkeypatch):
     entries = [one for one in fontManager.ttflist if one.name in ('cmr10', 'DejaVu Sans')]
     renamed = [one if one.name == 'cmr10' else type(one)(fname=one.fname, name='.LastResort') for one in entries]
     monkeypatch.setattr(fontManager, 'ttflist', renamed)

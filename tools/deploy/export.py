@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.export.formats import ENDINGS, PACKAGES, RUNTIMES, require_packages
+from sparse_rcnn_ext.export import ENDINGS, PACKAGES, RUNTIMES, require_packages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
