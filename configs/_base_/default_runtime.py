@@ -16,6 +16,7 @@ default_hooks = dict(
     finite_loss=dict(type='sparse_rcnn_ext.FiniteLossHook'),
     garbage=dict(type='sparse_rcnn_ext.GarbageHook'),
     held_out=dict(type='sparse_rcnn_ext.HeldOutHook'),
+    image_channels=dict(type='sparse_rcnn_ext.ImageChannelsHook'),
     report=dict(type='sparse_rcnn_ext.ReportHook'),
     exact_resume=dict(type='sparse_rcnn_ext.ExactResumeHook'),
     resume_changes=dict(type='sparse_rcnn_ext.ResumeChangesHook'),

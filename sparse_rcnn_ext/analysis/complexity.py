@@ -16,6 +16,7 @@ from mmengine.analysis.jit_handles import (
 )
 from torch import Tensor, nn
 
+from sparse_rcnn_ext.engine.input_channels import blank_images
 from sparse_rcnn_ext.models import SparseRCNN
 
 STAGE_PARTS = {
@@ -104,7 +105,8 @@ def count_complexity(detector: SparseRCNN, size: tuple[int, int]) -> Complexity:
     """
     detector.eval()
     height, width = size
-    inputs = (torch.zeros(1, 3, height, width), torch.tensor([[width, height, width, height]], dtype=torch.float32))
+    image_whwh = torch.tensor([[width, height, width, height]], dtype=torch.float32)
+    inputs = (blank_images(detector, height, width), image_whwh)
     analyzer = FlopAnalyzer(_Stages(detector), inputs).clear_op_handles().set_op_handle(**COUNTED)
     analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     # One fused operator would hide the products inside of an attention layer.

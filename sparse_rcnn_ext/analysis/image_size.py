@@ -2,7 +2,9 @@
 
 from mmengine.config import Config
 
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests, step_name
 
 
 def inference_size(cfg: Config) -> tuple[int, int]:
@@ -11,9 +13,8 @@ def inference_size(cfg: Config) -> tuple[int, int]:
     Raises:
         UserError: If there is no test pipeline, or none of its transforms says a size.
     """
-    pipeline = cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
-    for transform in reversed(pipeline):
-        size = transform.get({'Resize': 'scale', 'Pad': 'size'}.get(transform['type'], ''))
+    for transform in reversed(pipeline_of_tests(cfg)):
+        size = transform.get({'Resize': 'scale', 'Pad': 'size'}.get(step_name(transform, scope_of(cfg)), ''))
         if isinstance(size, int):
             return size, size
         if size is not None:

@@ -11,6 +11,8 @@ from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.input_channels import input_channels
+
 
 def measure_latency(
     detector: BaseDetector, size: tuple[int, int], warm_ups: int = 3, runs: int = 30, seconds: float = 60.0
@@ -49,11 +51,11 @@ def _in_turns(
     """The seconds of each detector, run by run."""
     for detector in detectors:
         detector.eval()
-    image = torch.randint(256, (3, *size), dtype=torch.uint8)
+    images = [torch.randint(256, (input_channels(detector), *size), dtype=torch.uint8) for detector in detectors]
     times: list[tuple[float, ...]] = []
     started = time.perf_counter()
     for run in range(-warm_ups, runs):
-        turn = tuple(_run(detector, image) for detector in detectors)
+        turn = tuple(map(_run, detectors, images))
         if run >= 0:
             times.append(turn)
         if len(times) >= 3 and time.perf_counter() - started > seconds:

@@ -9,6 +9,7 @@ import cv2
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.prediction import Predictor, UnreadableError
 
 from .scene import Scene, look_at
@@ -40,8 +41,8 @@ class Handlers:
             Of a file that is refused, only what to say.
         """
         try:
-            image = read_upload(Path(path), self._max_pixels)
-        except UnreadableError as error:
+            image = read_upload(Path(path), self._max_pixels, self._predictor.read)
+        except (UnreadableError, UserError) as error:
             return [None, f'<p class="problem" role="alert">{escape(str(error))}</p>', *[gr.skip()] * 6]
         scene = look_at(self._predictor, image, Path(path).name)
         width, height = scene.size

@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction import Predictor
+from sparse_rcnn_ext.prediction import LoadedImage, Predictor
 from sparse_rcnn_ext.visualization import StageTrace, trace_stages
 from sparse_rcnn_ext.visualization.examples import Example
 
@@ -36,22 +36,21 @@ class Scene(NamedTuple):
         return len(self.trace.scores)
 
 
-def look_at(predictor: Predictor, image: np.ndarray, name: str) -> Scene:
+def look_at(predictor: Predictor, image: LoadedImage | np.ndarray, name: str) -> Scene:
     """Run the model on an image.
 
     Args:
         predictor: Of a Sparse R-CNN.
-        image: (H, W, 3) uint8 BGR.
+        image: Of ``predictor.read``, or (H, W, 3) uint8 BGR.
         name: Of the file.
     """
-    packed = predictor.pipeline(image)
-    batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
-    trace = trace_stages(predictor.model, Example(image, InstanceData(), name, batch))
-    height, width = image.shape[:2]
+    loaded = predictor.take(image) if isinstance(image, np.ndarray) else image
+    trace = trace_stages(predictor.model, Example(loaded.picture, InstanceData(), name, predictor.pack([loaded])))
+    height, width = loaded.picture.shape[:2]
     return Scene(
         name,
         (width, height),
-        _for_screen(image),
+        _for_screen(loaded.picture),
         trace._replace(boxes=trace.boxes.cpu(), scores=trace.scores.cpu()),
         predictor.classes,
         predictor.model.max_per_img,

@@ -1,11 +1,14 @@
 """Files from a stranger, as images; what is too much or no image is refused before it is decoded."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-from PIL import Image
+from PIL import Image as PillowImage
 
 from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
+
+Image = TypeVar('Image')
 
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'GIF')
 """Of a JPEG 2000, two places of the header tell the size, and Pillow reads one of them, OpenCV the other."""
@@ -13,15 +16,16 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'GIF')
 _MAX_RATIO = 100  # of the sides; resizing for the network leaves less than ten pixels, or none, of such a strip
 
 
-def read_upload(path: Path, max_pixels: int) -> np.ndarray:
-    """Read an image as :func:`~sparse_rcnn_ext.prediction.read_image` does, unless it is too large.
+def read_upload(path: Path, max_pixels: int, read: Callable[[Path], Image] = read_image) -> Image:
+    """Read an image, unless it is too large.
 
     Args:
         path: The file.
         max_pixels: Width times height, at most. The header tells them: nothing larger is decoded.
+        read: What reads it then, such as ``Predictor.read``.
 
     Returns:
-        (H, W, 3) uint8 BGR, turned as EXIF asks.
+        What ``read`` gives.
 
     Raises:
         UnreadableError: With a sentence for people that names the file.
@@ -35,7 +39,7 @@ def read_upload(path: Path, max_pixels: int) -> np.ndarray:
     if max(width, height) > _MAX_RATIO * min(width, height):
         raise UnreadableError(f'{path.name} has {width}×{height} pixels, which is too narrow a strip.')
     try:
-        return read_image(path)
+        return read(path)
     except UnreadableError as error:
         raise UnreadableError(f'{path.name} cannot be read: {error}.') from error
 
@@ -43,9 +47,9 @@ def read_upload(path: Path, max_pixels: int) -> np.ndarray:
 def _size(path: Path) -> tuple[int, int]:
     """Width and height by the header."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with PillowImage.open(path, formats=FORMATS) as image:
             return image.size
-    except Image.DecompressionBombError as error:
+    except PillowImage.DecompressionBombError as error:
         raise UnreadableError(f'{path.name} has far too many pixels.') from error
     except Exception as error:  # a crafted header can fail anywhere in Pillow
         raise UnreadableError(

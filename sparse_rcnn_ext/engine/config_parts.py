@@ -1,7 +1,7 @@
 """What the parts of a config are, in whichever form it names them.
 
-A ``type`` may be a name in a registry, with a scope or without, the path of a class, or, in a config of pure Python, the
-class itself. Nothing here compares text: two parts are the same where their classes are.
+A ``type`` may be a name in a registry, with a scope or without, the path of a class, or, in a config of pure Python,
+the class itself. Nothing here compares text: two parts are the same where their classes are.
 """
 
 from collections.abc import Iterator

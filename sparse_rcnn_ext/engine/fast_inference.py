@@ -12,6 +12,7 @@ from .amp_optim_wrapper import warn_of_slow_bfloat16
 from .batch_norm_folding import fold_batch_norm
 from .compilation import compiled
 from .errors import UserError
+from .input_channels import blank_images
 
 ForwardStages = Callable[[Tensor, Tensor], StageOutputs]
 
@@ -53,7 +54,7 @@ def fast_forward_stages(
     _check_dtype(dtype, device)
     fast = copy.deepcopy(detector).eval().requires_grad_(False)
     if fuse_conv_bn:
-        image = torch.zeros(1, 3, 64, 64, device=device, dtype=next(fast.parameters()).dtype)
+        image = blank_images(fast, 64, 64).to(device, next(fast.parameters()).dtype)
         fold_batch_norm(nn.Sequential(fast.backbone, fast.neck), image.uniform_(-1, 1))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     nn.ModuleList([fast.backbone, fast.neck]).to(memory_format=layout)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 
-from sparse_rcnn_ext.prediction import Predictor
+from sparse_rcnn_ext.prediction import LoadedImage, Predictor
 
 from .comparison import Difference, Tolerance, compare
 from .latency import time_in_turns
@@ -31,16 +31,16 @@ class Check(NamedTuple):
     """From the network's input to detections, the file and the detector, medians of turns."""
 
 
-def check_file(file: Detector, predictor: Predictor, image: np.ndarray, tolerance: Tolerance) -> Check:
+def check_file(file: Detector, predictor: Predictor, image: LoadedImage, tolerance: Tolerance) -> Check:
     """Compare input, detections and time.
 
     Args:
         file: The exported file.
         predictor: What it was exported of, on the CPU.
-        image: (H, W, 3) uint8 BGR.
+        image: Of ``predictor.read``.
         tolerance: What counts as the same detection.
     """
-    batch = file.prepare([np.ascontiguousarray(image[..., ::-1])])
+    batch = file.prepare([np.ascontiguousarray(image.picture[..., ::-1])])
     difference = compare(run_file(file, batch)[0], run_eager(predictor.model, batch)[0], tolerance)
     runs = dict(file=lambda: run_file(file, batch), detector=lambda: run_eager(predictor.model, batch))
     seconds = time_in_turns(runs, ROUNDS)
@@ -62,9 +62,9 @@ def run_eager(detector: torch.nn.Module, batch: Batch) -> list[Detections]:
     return [Detections(image.bboxes.numpy(), image.scores.numpy(), image.labels.numpy()) for image in found]
 
 
-def _compare_inputs(batch: Batch, predictor: Predictor, image: np.ndarray, metadata: dict[str, Any]) -> float | None:
+def _compare_inputs(batch: Batch, predictor: Predictor, image: LoadedImage, metadata: dict[str, Any]) -> float | None:
     """Largest difference from what the test pipeline and the data preprocessor make of the image."""
-    ready = predictor.model.data_preprocessor(predictor.collate_fn([predictor.pipeline(image)]), training=False)
+    ready = predictor.model.data_preprocessor(predictor.pack([image]), training=False)
     theirs = ready['inputs'].numpy()
     if tuple(ready['data_samples'][0].img_shape[:2]) != tuple(batch.sizes[0]):
         return None

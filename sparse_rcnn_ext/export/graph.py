@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sparse_rcnn_ext.engine.batch_norm_folding import fold_batch_norm
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.input_channels import blank_images
 from sparse_rcnn_ext.models import RoIFeatures, SparseRCNN
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.roi_features import PyramidTable
@@ -128,6 +129,6 @@ def _stack(numbers: Sequence[int]) -> Tensor:
 
 def _fold(detector: SparseRCNN) -> None:
     try:
-        fold_batch_norm(nn.Sequential(detector.backbone, detector.neck), torch.empty(1, 3, 64, 64).uniform_(-1, 1))
+        fold_batch_norm(nn.Sequential(detector.backbone, detector.neck), blank_images(detector, 64, 64).uniform_(-1, 1))
     except UserError as error:
         raise UserError(f'--fp16 folds batch norm, which fails here ({error}): export without --fp16') from error

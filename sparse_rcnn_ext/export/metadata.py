@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmdet.models import DetDataPreprocessor
 from mmengine.config import Config
 
 from sparse_rcnn_ext.analysis import inference_size, padded_size
+from sparse_rcnn_ext.engine.config_parts import part_class, part_name, scope_of
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.input_channels import input_channels
+from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests, usual_steps
 from sparse_rcnn_ext.models import SparseRCNN
 
-_KNOWN = {'LoadImageFromFile', 'Resize', 'Pad', 'LoadAnnotations', 'PackDetInputs'}
+_NEEDED = {'LoadImageFromFile', 'Resize', 'PackDetInputs'}
+_KNOWN = _NEEDED | {'Pad', 'LoadAnnotations'}
+_OF_8_BITS = ('color', 'color_ignore_orientation')
 
 
 def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic: bool, half: bool) -> dict[str, Any]:
@@ -42,13 +48,24 @@ def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic:
             f'model.test_cfg.score_thr is {detector.score_thr:g}, and an exported file gives equally many detections '
             'of every image: set it to None, and give score_thr to the Detector that runs the file'
         )
-    pipeline = cfg.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
-    steps = {step['type'].rpartition('.')[2]: step for step in pipeline}
-    if len(steps) != len(pipeline) or 'Resize' not in steps or not steps.keys() <= _KNOWN:
-        names = ', '.join(step['type'] for step in pipeline) or 'nothing'
+    channels = input_channels(detector)
+    if channels != 3:
         raise UserError(
-            f'{cfg.filename} tests with {names}: export needs a test_dataloader.dataset.pipeline of '
+            f'the network (model.backbone) takes {channels} channel{"s" if channels > 1 else ""}, and what runs an '
+            'exported file gives it colour images of 3: such a model runs with tools/predict.py and tools/test.py'
+        )
+    pipeline = pipeline_of_tests(cfg)
+    steps = usual_steps(pipeline, scope_of(cfg))
+    if len(steps) != len(pipeline) or not _NEEDED <= steps.keys() <= _KNOWN:
+        raise UserError(
+            f'{cfg.filename} tests with {", ".join(steps)}: export needs a test_dataloader.dataset.pipeline of '
             f'LoadImageFromFile, Resize, Pad (or not) and PackDetInputs'
+        )
+    color = steps['LoadImageFromFile'].get('color_type', 'color')
+    if color not in _OF_8_BITS:
+        raise UserError(
+            f'{cfg.filename} tests on images that LoadImageFromFile reads with color_type={color!r}, and what runs an '
+            "exported file gives it 8-bit colour images: set it to 'color', or run tools/predict.py and tools/test.py"
         )
     size = inference_size(cfg)
     preprocessor = _read_preprocessor(cfg)
@@ -71,9 +88,10 @@ def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic:
 
 def _read_preprocessor(cfg: Config) -> dict:
     preprocessor = cfg.model.get('data_preprocessor') or {}
-    if preprocessor.get('type') != 'DetDataPreprocessor' or preprocessor.get('pad_value', 0):
+    is_usual = part_class(preprocessor, 'model', scope_of(cfg)) is DetDataPreprocessor
+    if not is_usual or preprocessor.get('pad_value', 0):
         raise UserError(
-            f'{cfg.filename} has a data_preprocessor of type {preprocessor.get("type")}, pad_value '
+            f'{cfg.filename} has a data_preprocessor of type {part_name(preprocessor)}, pad_value '
             f'{preprocessor.get("pad_value", 0)}: export needs a DetDataPreprocessor, which pads with 0'
         )
     return preprocessor

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from sparse_rcnn_ext.engine.input_channels import blank_images
+
 
 @torch.no_grad()
 def fix_same_padding(network: nn.Module, divisor: int) -> int:
@@ -30,7 +32,7 @@ def fix_same_padding(network: nn.Module, divisor: int) -> int:
         sizes[layer] = inputs[0].shape[2:]
 
     handles = [layer.register_forward_pre_hook(note) for layer in layers.values()]
-    network(torch.zeros(1, 3, divisor, divisor))
+    network(blank_images(network, divisor, divisor))
     for handle in handles:
         handle.remove()
     fixed = 0

@@ -5,6 +5,7 @@ from .coco_ids import AnnotationIds, CocoIds
 from .drawing import draw_detections
 from .image_file import UnreadableError, read_image
 from .picture_files import PictureFiles
+from .pipeline import InferencePipeline, LoadedImage
 from .predictor import Predictor
 from .run import Detector, Sink, Summary, predict_all
 from .sources import Source, find_sources
@@ -14,6 +15,8 @@ __all__ = [
     'CocoFiles',
     'CocoIds',
     'Detector',
+    'InferencePipeline',
+    'LoadedImage',
     'PictureFiles',
     'Predictor',
     'Sink',

@@ -8,6 +8,8 @@ import mmcv
 import numpy as np
 from PIL.Image import DecompressionBombError
 
+_NO_IMAGE = 'no image, or one that is cut off or damaged'
+
 
 class UnreadableError(Exception):
     """A file or camera that gives no image. Its text says why, in a few words."""
@@ -34,29 +36,39 @@ def read_image(path: Path) -> np.ndarray:
         UnreadableError: If there is no such file, or it is cut off, or no image; TooLargeError if it has more pixels
             than OpenCV or Pillow is set to read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
-    if not content:
-        raise UnreadableError('the file is empty')
+    content = read_bytes(path)
     # OpenCV passes over the EXIF of WebP and before 4.12 reads no GIF; mmcv's other decoder does both.
     webp = content[:4] == b'RIFF' and content[8:12] == b'WEBP'
     backend = 'pillow' if webp or content[:4] == b'GIF8' else 'cv2'
     log_level = cv2.setLogLevel(0)
     try:
         image = mmcv.imfrombytes(content, flag='color', backend=backend)
-    except DecompressionBombError as error:
-        raise TooLargeError('Pillow, which reads WebP and GIF, takes no image so large: save it as PNG') from error
     except Exception as error:  # every decoder has errors of its own
-        limit = re.search(r'<= CV_(IO_MAX_IMAGE_(?:PIXELS|WIDTH|HEIGHT))', str(error))
-        if limit:
-            raise TooLargeError(
-                f'larger than OpenCV reads: set the environment variable OPENCV_{limit[1]} to a larger number'
-            ) from error
-        image = None
+        raise explain(error) from error
     finally:
         cv2.setLogLevel(log_level)
     if image is None:
-        raise UnreadableError('no image, or one that is cut off or damaged')
+        raise UnreadableError(_NO_IMAGE)
     return np.ascontiguousarray(image)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; raises UnreadableError where there is none."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    if not content:
+        raise UnreadableError('the file is empty')
+    return content
+
+
+def explain(error: Exception) -> UnreadableError:
+    """What the error of a decoder means for the file."""
+    if isinstance(error, DecompressionBombError):
+        return TooLargeError('Pillow takes no image so large: save WebP or GIF as PNG, which OpenCV reads')
+    if limit := re.search(r'<= CV_(IO_MAX_IMAGE_(?:PIXELS|WIDTH|HEIGHT))', str(error)):
+        return TooLargeError(
+            f'larger than OpenCV reads: set the environment variable OPENCV_{limit[1]} to a larger number'
+        )
+    return UnreadableError(_NO_IMAGE)

@@ -1,6 +1,8 @@
-"""A detector for images in memory."""
+"""A detector for files and for images in memory."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,11 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.input_channels import channel_problem
+from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests
 
+from .image_file import UnreadableError
+from .pipeline import InferencePipeline, LoadedImage
 from .weights import class_names, load_weights, read_weights
 
 
@@ -21,7 +27,8 @@ class Predictor(DetInferencer):
     """mmdet's DetInferencer, with checkpoints that are read safely and must fit.
 
     A call of mmdet's keeps all its results and pictures in memory, and stops at the first file that it cannot read.
-    Here ``predict`` takes the place of that: a batch of images at a time, read before.
+    Here ``read`` and ``predict`` take the place of that: a batch of images at a time. What the network gets of a file
+    is what it gets in a test: the test pipeline reads it.
 
     Args:
         cfg: The config of a test, with all its settings made, such as ``switch_tta``; of any detector of mmdet.
@@ -40,27 +47,55 @@ class Predictor(DetInferencer):
             _check_device(device)
         super().__init__(cfg, checkpoint, device, scope=cfg.get('default_scope', 'mmdet'), show_progress=False)
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[InstanceData]:
+    pipeline: InferencePipeline
+
+    def read(self, path: Path) -> LoadedImage:
+        """Load an image file as the test pipeline does, see :meth:`InferencePipeline.read`.
+
+        Raises:
+            UnreadableError: If that cannot be done, or the network takes other channels.
+        """
+        return self._checked(self.pipeline.read(path))
+
+    def take(self, image: np.ndarray) -> LoadedImage:
+        """Put an image (H, W, 3) uint8 BGR in place of a file, see :meth:`InferencePipeline.take`."""
+        return self._checked(self.pipeline.take(image))
+
+    def pack(self, images: Sequence[LoadedImage | np.ndarray]) -> dict[str, Any]:
+        """A batch as the model's data preprocessor takes it, see :meth:`predict`."""
+        loaded = [self.take(image) if isinstance(image, np.ndarray) else image for image in images]
+        return self.collate_fn([self.pipeline.finish(image) for image in loaded])
+
+    def predict(self, images: Sequence[LoadedImage | np.ndarray]) -> list[InstanceData]:
         """Detect objects in a batch of images.
 
         Args:
-            images: Each (H, W, 3) uint8 BGR, of any size.
+            images: Each of :meth:`read`, or (H, W, 3) uint8 BGR, of any size.
 
         Returns:
             For each image ``bboxes`` (D, 4) xyxy in its pixels, ``scores`` (D,) falling, ``labels`` (D,), on the CPU.
         """
-        batch = self.collate_fn([self.pipeline(image) for image in images])
-        return [sample.pred_instances.cpu() for sample in self.forward(batch)]
+        return [sample.pred_instances.cpu() for sample in self.forward(self.pack(images))]
+
+    def _checked(self, loaded: LoadedImage) -> LoadedImage:
+        image = loaded.results['img']
+        if problem := channel_problem(self._detector, 1 if image.ndim == 2 else image.shape[2]):
+            raise UnreadableError(f'it has {problem}')
+        return loaded
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> nn.Module:
         model = MODELS.build(cfg.model)
         detector = model.module if isinstance(model, BaseTTAModel) else model
         checkpoint = read_weights(weights)
         load_weights(detector, checkpoint, weights)
+        self._detector = detector
         self.classes = class_names(checkpoint, cfg, _num_classes(detector))
         model.dataset_meta = dict(classes=self.classes, palette='random')
         model.cfg = cfg
         return model.to(device).eval()
+
+    def _init_pipeline(self, cfg: Config) -> InferencePipeline:
+        return InferencePipeline(pipeline_of_tests(cfg))
 
     def _init_collate(self, cfg: Config) -> Callable[[list[dict]], dict]:
         # mmengine's way to the same function warns of an empty registry.

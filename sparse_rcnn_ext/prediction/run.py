@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from tqdm import tqdm
@@ -13,16 +12,17 @@ from tqdm import tqdm
 from sparse_rcnn_ext.models.post_process import inside_image
 
 from .ctrl_c import note_ctrl_c
-from .frames import Frame, count_frames, read_frames
+from .frames import Frame, Reader, count_frames, read_frames
+from .pipeline import LoadedImage
 from .sources import Source
 
 
-class Detector(Protocol):
-    """Finds objects in images of (H, W, 3) uint8 BGR; see :class:`Predictor`."""
+class Detector(Reader, Protocol):
+    """Loads images and finds objects in them; see :class:`Predictor`."""
 
     classes: tuple[str, ...]
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[InstanceData]: ...
+    def predict(self, images: Sequence[LoadedImage]) -> list[InstanceData]: ...
 
 
 class Sink(Protocol):
@@ -82,7 +82,7 @@ def predict_all(
             progress.write(f'skipped {problem}', file=sys.stderr)
 
         try:
-            for frames in _batches(read_frames(sources, report), batch_size):
+            for frames in _batches(read_frames(detector, sources, report), batch_size):
                 for frame, found in _detect(detector, frames, report):
                     kept = (found.scores >= score_thr) & found.bboxes.isfinite().all(dim=1)
                     if kept_labels is not None:
@@ -120,7 +120,7 @@ def _detect(
         else:
             fitting.append(frame)
     if fitting:
-        yield from zip(fitting, detector.predict([frame.image for frame in fitting]))
+        yield from zip(fitting, detector.predict([frame.loaded for frame in fitting]))
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

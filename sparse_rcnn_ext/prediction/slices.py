@@ -1,6 +1,7 @@
 """Large images in overlapping slices, cut by sahi (https://github.com/obss/sahi)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from sahi.slicing import get_slice_bboxes
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from .pipeline import LoadedImage
 from .run import Detector
 
 OVERLAP = 0.2  # of a slice's side
@@ -33,12 +35,22 @@ class SlicedPredictor:
         self._side = side
         self._batch_size = batch_size
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[InstanceData]:
-        """As :meth:`Predictor.predict`; one image after the other, each in batches of slices."""
-        return [self._predict_one(image) for image in images]
+    def read(self, path: Path) -> LoadedImage:
+        """As :meth:`Predictor.read`; raises UnreadableError also where an image cannot be sliced."""
+        loaded = self._detector.read(path)
+        loaded.crop(0, 0, 1, 1)
+        return loaded
 
-    def _predict_one(self, image: np.ndarray) -> InstanceData:
-        height, width = image.shape[:2]
+    def take(self, image: np.ndarray) -> LoadedImage:
+        """As :meth:`Predictor.take`."""
+        return self._detector.take(image)
+
+    def predict(self, images: Sequence[LoadedImage | np.ndarray]) -> list[InstanceData]:
+        """As :meth:`Predictor.predict`; one image after the other, each in batches of slices."""
+        return [self._predict_one(self.take(image) if isinstance(image, np.ndarray) else image) for image in images]
+
+    def _predict_one(self, image: LoadedImage) -> InstanceData:
+        height, width = image.picture.shape[:2]
         windows = [[0, 0, width, height]]
         if max(height, width) > self._side:
             windows += get_slice_bboxes(
@@ -47,7 +59,7 @@ class SlicedPredictor:
         found = []
         for first in range(0, len(windows), self._batch_size):
             batch = windows[first : first + self._batch_size]
-            crops = [np.ascontiguousarray(image[top:bottom, left:right]) for left, top, right, bottom in batch]
+            crops = [image.crop(*window) for window in batch]
             for detections, window in zip(self._detector.predict(crops), batch):
                 if len(windows) > 1:
                     detections.bboxes = _in_the_whole(detections.bboxes, window)

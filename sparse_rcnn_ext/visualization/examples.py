@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import mmcv
 import numpy as np
 import torch
 from mmdet.datasets import BaseDetDataset
@@ -10,12 +9,14 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from sparse_rcnn_ext.datasets.image_loading import dataset_picture
+
 
 class Example(NamedTuple):
     """One image of a data set."""
 
     image: np.ndarray
-    """(H, W, 3) uint8 RGB, the file as it is."""
+    """(H, W, 3) uint8 RGB, the file as the pipeline loads it."""
     truth: InstanceData
     """``bboxes`` (G, 4) xyxy in pixels of the file, ``labels`` (G,), ``crowds`` (G,) bool."""
     name: str
@@ -38,7 +39,7 @@ def load_example(dataset: BaseDetDataset, index: int) -> Example:
         labels=torch.tensor([instance['bbox_label'] for instance in instances], dtype=torch.long),
         crowds=torch.tensor([bool(instance['ignore_flag']) for instance in instances], dtype=torch.bool),
     )
-    image = mmcv.imread(info['img_path'], channel_order='rgb', backend_args=dataset.backend_args)
+    image = dataset_picture(dataset, index)
     packed = dataset[index]
     batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
     return Example(image, truth, info['img_path'].replace('\\', '/').rpartition('/')[2], batch)

@@ -50,6 +50,7 @@ OUR_HOOKS = {
     'finite_loss': 'FiniteLossHook',
     'garbage': 'GarbageHook',
     'held_out': 'HeldOutHook',
+    'image_channels': 'ImageChannelsHook',
     'report': 'ReportHook',
     'exact_resume': 'ExactResumeHook',
     'resume_changes': 'ResumeChangesHook',

@@ -105,7 +105,7 @@ def test_all_recipes_can(repo_dir, recipe):
         outer = cfg.model.module.to_dict()
         outer['data_preprocessor'].pop('pad_size_divisor')
         assert outer == inner
-        assert [step.type for step in cfg.test_dataloader.dataset.pipeline] == ['LoadImageFromFile', 'TestTimeAug']
+        assert [step.type for step in cfg.test_dataloader.dataset.pipeline] == ['LoadImageFromFile', 'mmcv.TestTimeAug']
 
 
 def test_the_config_decides(recipe):
@@ -144,13 +144,28 @@ def test_a_config_without_any_word_of_it(recipe):
         [dict(type='Resize', scale=(640, 640)), dict(type='Pad', size_divisor=32)],
         [dict(type='Resize', scale=(640, 640)), dict(type='Pad', size=(800, 800))],
         [dict(type='Resize', scale=(640, 640)), dict(type='CenterCrop', crop_size=(100, 100))],
-        [],
+        [dict(type='Pad', size=(640, 640))],
     ],
 )
 def test_other_pipelines_are_refused(middle):
     pipeline = [dict(type='LoadImageFromFile'), *middle, dict(type='PackDetInputs')]
     with pytest.raises(UserError, match='write tta_pipeline'):
         augment_pipeline(pipeline, (1.0,), True)
+
+
+def test_without_resize_views_are_shares_of_the_file():
+    pipeline = [dict(type='LoadImageFromFile', color_type='grayscale'), dict(type='PackDetInputs')]
+    load, views = augment_pipeline(pipeline, (0.5, 1.0), False)
+    assert load == pipeline[0]
+    assert [(step['scale_factor'], step['keep_ratio']) for step in views['transforms'][0]] == [(0.5, True), (1.0, True)]
+
+
+def test_whatever_loads_the_image_stays():
+    own = dict(type='LoadFromDatabase', table='photographs')
+    pipeline = [dict(type='LoadAnnotations'), own, dict(type='Resize', scale=640), dict(type='PackDetInputs')]
+    load, views = augment_pipeline(pipeline, (1.0,), True)
+    assert load == own
+    assert [step[0]['type'] for step in views['transforms']][2:] == ['LoadAnnotations', 'PackDetInputs']
 
 
 def test_ratios_that_make_no_sense():

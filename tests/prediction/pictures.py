@@ -9,7 +9,7 @@ import torch
 from mmengine.structures import InstanceData
 from PIL import Image
 
-from sparse_rcnn_ext.prediction import Source
+from sparse_rcnn_ext.prediction import LoadedImage, Source, read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (230, 230, 230)
 
@@ -46,6 +46,11 @@ def source(path: Path | str | int, name: str | None = None) -> Source:
     return Source(path, PurePath(name or Path(str(path)).name))
 
 
+def in_memory(image: np.ndarray) -> LoadedImage:
+    """An image (H, W, 3) uint8 BGR as if a pipeline had read it."""
+    return LoadedImage(image, dict(img=image))
+
+
 def detections(*rows: Sequence[float]) -> InstanceData:
     """Each row: xyxy, score, label."""
     table = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
@@ -65,9 +70,15 @@ class BlobDetector:
         self.least = least
         self.batches: list[int] = []
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[InstanceData]:
+    def read(self, path: Path) -> LoadedImage:
+        return self.take(read_image(path))
+
+    def take(self, image: np.ndarray) -> LoadedImage:
+        return in_memory(image)
+
+    def predict(self, images: Sequence[LoadedImage | np.ndarray]) -> list[InstanceData]:
         self.batches.append(len(images))
-        return [self._find(image) for image in images]
+        return [self._find(getattr(image, 'picture', image)) for image in images]
 
     def _find(self, image: np.ndarray) -> InstanceData:
         height, width = image.shape[:2]

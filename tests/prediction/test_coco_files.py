@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.prediction import AnnotationIds, CocoFiles, CocoIds
 from sparse_rcnn_ext.prediction.frames import Frame
-from tests.prediction.pictures import detections, source
+from tests.prediction.pictures import detections, in_memory, source
 
 CLASSES = ('cat', 'dog')
 IMAGE = np.zeros((30, 40, 3), np.uint8)
@@ -17,9 +17,12 @@ IMAGE = np.zeros((30, 40, 3), np.uint8)
 
 def write(path, ids: CocoIds) -> None:
     files = CocoFiles(path, ids)
-    files.add(Frame(IMAGE, source('b.jpg', 'x/b.jpg')), detections((1, 2, 11, 22, 0.75, 1), (3, 4, 5.5, 6, 0.25, 0)))
-    files.add(Frame(IMAGE, source('empty.jpg')), detections())
-    files.add(Frame(IMAGE[:20], source('clip.mp4'), 7, 25.0), detections((-1, 0, 9, 9, 0.5, 1)))
+    files.add(
+        Frame(in_memory(IMAGE), source('b.jpg', 'x/b.jpg')),
+        detections((1, 2, 11, 22, 0.75, 1), (3, 4, 5.5, 6, 0.25, 0)),
+    )
+    files.add(Frame(in_memory(IMAGE), source('empty.jpg')), detections())
+    files.add(Frame(in_memory(IMAGE[:20]), source('clip.mp4'), 7, 25.0), detections((-1, 0, 9, 9, 0.5, 1)))
     assert not path.exists(), 'an unfinished file has another name'
     files.close()
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from sparse_rcnn_ext.prediction.frames import count_frames, read_frames
-from tests.prediction.pictures import blob_image, source, write_video
+from tests.prediction.pictures import BlobDetector, blob_image, source, write_video
 
 FRAMES = [blob_image([(8 * step, 16, 8 * step + 24, 40)], 64, 96) for step in range(5)]
 
@@ -16,7 +16,7 @@ def test_the_rest_goes_on(tmp_path):
     write_video(tmp_path / 'clip.mp4', FRAMES, 10)
     sources = [source(tmp_path / name) for name in ('broken.png', 'a.png', 'broken.mp4', 'clip.mp4', 'gone.png')]
     problems = []
-    frames = list(read_frames(sources, lambda problem, _: problems.append(problem)))
+    frames = list(read_frames(BlobDetector(), sources, lambda problem, _: problems.append(problem)))
     assert [(frame.source.name.name, frame.number) for frame in frames] == [
         ('a.png', None), *(('clip.mp4', number) for number in range(5))
     ]  # fmt: skip
@@ -35,7 +35,9 @@ def test_a_video_that_ends_early(tmp_path):
     content[middle:] = bytes(len(content) - middle)
     (tmp_path / 'a.avi').write_bytes(content)
     problems = []
-    frames = list(read_frames([source(tmp_path / 'a.avi')], lambda problem, _: problems.append(problem)))
+    frames = list(
+        read_frames(BlobDetector(), [source(tmp_path / 'a.avi')], lambda problem, _: problems.append(problem))
+    )
     assert 5 < len(frames) < 30
     assert problems == [f'{tmp_path / "a.avi"}: only {len(frames)} of 30 frames can be read']
 

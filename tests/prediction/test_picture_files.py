@@ -10,7 +10,7 @@ from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.prediction import PictureFiles
 from sparse_rcnn_ext.prediction.frames import Frame
 from sparse_rcnn_ext.visualization.palette import color_of
-from tests.prediction.pictures import blob_image, detections, source
+from tests.prediction.pictures import blob_image, detections, in_memory, source
 
 IMAGE = blob_image([(200, 200, 500, 400)], 480, 640)
 FOUND = detections((200, 200, 500, 400, 0.9, 0))
@@ -25,7 +25,7 @@ def test_names_and_formats_are_kept(tmp_path):
     sources = [source('a.jpg'), source('deep/b.PNG', 'deep/b.PNG'), source('c.tif'), source('d.webp')]
     files = PictureFiles(tmp_path / 'out', sources, ['x'])
     for item in sources:
-        files.add(Frame(IMAGE, item), FOUND)
+        files.add(Frame(in_memory(IMAGE), item), FOUND)
     files.close()
     written = sorted(path.relative_to(tmp_path / 'out').as_posix() for path in (tmp_path / 'out').rglob('*.*'))
     assert written == ['a.jpg', 'c.tif.png', 'd.webp.png', 'deep/b.PNG']
@@ -39,9 +39,9 @@ def test_each_video_becomes_one_file_with_its_rate(tmp_path):
     files = PictureFiles(tmp_path, sources, ['x'])
     for item, fps, count in ((sources[0], 12.5, 4), (sources[1], 30.0, 3), (sources[3], 25.0, 2)):
         for number in range(count):
-            files.add(Frame(IMAGE, item, number, fps), FOUND)
+            files.add(Frame(in_memory(IMAGE), item, number, fps), FOUND)
         if item == sources[1]:
-            files.add(Frame(IMAGE, sources[2]), FOUND)
+            files.add(Frame(in_memory(IMAGE), sources[2]), FOUND)
     files.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.mp4', 'b.avi.mp4', 'c.png', 'webcam-0.mp4']
     for name, fps, count in (('a.mp4', 12.5, 4), ('b.avi.mp4', 30, 3), ('webcam-0.mp4', 25, 2)):
@@ -72,4 +72,4 @@ def test_places_that_cannot_be_written(tmp_path):
     files = PictureFiles(tmp_path / 'out', [source('a.png')], ['x'])
     (tmp_path / 'out/a.png').mkdir()
     with pytest.raises(UserError, match='cannot write the picture'):
-        files.add(Frame(IMAGE, source('a.png')), FOUND)
+        files.add(Frame(in_memory(IMAGE), source('a.png')), FOUND)

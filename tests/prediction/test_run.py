@@ -10,7 +10,7 @@ import pytest
 
 from sparse_rcnn_ext.prediction import predict_all
 from sparse_rcnn_ext.prediction.frames import Frame
-from tests.prediction.pictures import BlobDetector, blob_image, detections, source, write_video
+from tests.prediction.pictures import BlobDetector, blob_image, detections, in_memory, source, write_video
 
 
 class Collect:
@@ -80,7 +80,7 @@ def test_no_more_than_a_batch_is_in_memory(sources, monkeypatch):
         for number in range(60):
             image = np.zeros((8, 8, 3), np.uint8).view(Image)
             alive.add(image)
-            yield Frame(image, sources[0], number, 1.0)
+            yield Frame(in_memory(image), sources[0], number, 1.0)
 
     class Watching(BlobDetector):
         def predict(self, images):

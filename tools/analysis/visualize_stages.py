@@ -39,7 +39,7 @@ from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
+from sparse_rcnn_ext.prediction.image_file import UnreadableError
 from sparse_rcnn_ext.prediction.predictor import Predictor
 from sparse_rcnn_ext.visualization.examples import Example
 from sparse_rcnn_ext.visualization.stages import draw_trace, trace_stages
@@ -69,13 +69,12 @@ def main(argv: list[str] | None = None) -> None:
         make_folder(folder, '--out')
         for path, out in zip(args.images, name_pictures(args.images, folder)):
             try:
-                image = read_image(path)
+                loaded = predictor.read(path)
             except UnreadableError as error:
                 raise UserError(f'{path} cannot be read ({error}): give image files') from error
-            packed = predictor.pipeline(image)
-            batch = dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
-            image = np.ascontiguousarray(image[..., ::-1])
-            trace = trace_stages(predictor.model, Example(image, InstanceData(), path.name, batch))
+            image = np.ascontiguousarray(loaded.picture[..., ::-1])
+            example = Example(image, InstanceData(), path.name, predictor.pack([loaded]))
+            trace = trace_stages(predictor.model, example)
             if not trace.boxes.isfinite().all():
                 raise UserError(f'{args.checkpoint} puts boxes nowhere in {path} (NaN): give one that did not diverge')
             draw_trace(trace, image, predictor.classes, out, score_thr=args.score_thr, panel_side=args.side)

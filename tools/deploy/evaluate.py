@@ -37,7 +37,9 @@ from mmengine.structures import InstanceData
 from tqdm import tqdm
 
 from sparse_rcnn_ext.datasets.joined import settle_classes
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
+from sparse_rcnn_ext.engine.pipeline_steps import step_name
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.export import Detector
 
@@ -56,6 +58,22 @@ def open_file(path: str) -> Detector:
         raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
 
 
+def as_levels(inputs: torch.Tensor, cfg: Config) -> np.ndarray:
+    """An image (3, H, W) of the pipeline as (H, W, 3) uint8; ``to_float32`` of its loader is undone.
+
+    Raises:
+        UserError: If it is nothing that an exported file takes.
+    """
+    image = inputs.numpy().transpose(1, 2, 0)
+    levels = image.clip(0, 255).astype(np.uint8)
+    if image.shape[2] != 3 or (levels != image).any():
+        raise UserError(
+            f'the test pipeline of {cfg.filename} gives images of {image.dtype} with {image.shape[2]} channels: what '
+            'runs an exported file takes 8-bit colour images'
+        )
+    return levels
+
+
 def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
     """The numbers of ``cfg.test_evaluator`` on all test images.
 
@@ -63,7 +81,8 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
         UserError: If the classes of the file are not those of the data.
     """
     for _, settings in walk_datasets(cfg.test_dataloader, 'test_dataloader'):
-        settings['pipeline'] = [step for step in settings['pipeline'] if step['type'] not in RUNTIME_DOES]
+        pipeline = settings['pipeline']
+        settings['pipeline'] = [step for step in pipeline if step_name(step, scope_of(cfg)) not in RUNTIME_DOES]
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = settle_classes(DATASETS.build(cfg.test_dataloader.dataset), 'test_dataloader.dataset')
     if tuple(dataset.metainfo['classes']) != detector.classes:
@@ -74,7 +93,7 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     for packed in tqdm(dataset, total=len(dataset), unit='image'):
-        bgr = packed['inputs'].numpy().transpose(1, 2, 0)
+        bgr = as_levels(packed['inputs'], cfg)
         found = detector(np.ascontiguousarray(bgr[..., ::-1]), score_thr=0)
         sample = packed['data_samples']
         sample.pred_instances = InstanceData(

@@ -34,7 +34,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-import numpy as np
 import torch
 from mmengine.config import Config
 
@@ -47,7 +46,7 @@ from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime import Detector
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction import Predictor, UnreadableError, read_image
+from sparse_rcnn_ext.prediction import LoadedImage, Predictor, UnreadableError
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -104,19 +103,19 @@ def describe_check(check: Check, tolerance: Tolerance) -> str:
     return '\n'.join(lines)
 
 
-def read_check_image(path: str) -> np.ndarray:
-    """The image of ``--check``, (H, W, 3) uint8 BGR.
+def read_check_image(predictor: Predictor, path: str) -> LoadedImage:
+    """The image of ``--check``, as the test pipeline loads it.
 
     Raises:
         UserError: If it cannot be read.
     """
     try:
-        return read_image(Path(path))
+        return predictor.read(Path(path))
     except UnreadableError as error:
         raise UserError(f'--check {path} cannot be read ({error}): give an image') from error
 
 
-def check_out(out: Path, predictor: Predictor, image: np.ndarray, tolerance: Tolerance) -> None:
+def check_out(out: Path, predictor: Predictor, image: LoadedImage, tolerance: Tolerance) -> None:
     """Print how the file compares.
 
     Raises:
@@ -134,11 +133,11 @@ def main(argv: list[str] | None = None) -> None:
         trust_checkpoints(args.trust_checkpoint)
         require_packages(PACKAGES[args.format] + (RUNTIMES[args.format] if args.check else ()))
         out = choose_out(args)
-        image = read_check_image(args.check) if args.check else None
         cfg = read_config(args)
         predictor = Predictor(cfg, args.checkpoint, 'cpu')
         model: SparseRCNN = predictor.model
         metadata = describe(cfg, model, predictor.classes, args.dynamic, args.fp16)
+        image = read_check_image(predictor, args.check) if args.check else None
         try:
             WRITERS[args.format](DetectionGraph(model, metadata['pad_divisor'], args.fp16), metadata, out)
         except OSError as error:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.input_channels import blank_images, input_channels
 
 from .mmdet_config import mmdet_model
 from .scenes import random_image, random_sample
@@ -115,7 +116,8 @@ def make_batch(setting: Setting, ours: Contestant) -> tuple[Tensor, list]:
     generator = torch.Generator().manual_seed(setting.seed + 1)
     classes = ours.model.roi_head.bbox_head[0].num_classes
     samples = [random_sample(setting.size, setting.boxes, classes, generator) for _ in range(setting.batch)]
-    images = [random_image(setting.size, generator) for _ in range(setting.batch)]
+    channels = input_channels(ours.model)
+    images = [random_image(setting.size, generator, channels) for _ in range(setting.batch)]
     batch = ours.model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
     return batch['inputs'], batch['data_samples']
 
@@ -174,7 +176,7 @@ def _settle_norms(backbone: nn.Module) -> None:
     for norm in norms:
         norm.train()
         norm.momentum = 1.0  # all of the new, nothing of the old
-    backbone(torch.randn(2, 3, 128, 128))
+    backbone(blank_images(backbone, 128, 128, batch_size=2).normal_())
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     backbone.train()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.engine.input_channels import input_channels
 
 from .contestants import Contestant, build_pair, check_same_losses, make_batch
 from .parts import Point, timed_parts
@@ -75,7 +76,8 @@ def measure_inference(setting: Setting) -> Result:
     ours, theirs = build_pair(setting)
     check_same_losses(ours, theirs, *make_batch(setting, ours))
     generator = torch.Generator().manual_seed(setting.seed + 2)
-    images = [random_image(setting.size, generator) for _ in range(setting.batch)]
+    channels = input_channels(ours.model)
+    images = [random_image(setting.size, generator, channels) for _ in range(setting.batch)]
     our_run, their_run = Inference(ours, images), Inference(theirs, images)
     is_fast = switch_fast(ours, setting)
     notes = [_check(our_run, their_run, setting)]

@@ -39,6 +39,6 @@ def random_sample(size: tuple[int, int], num_boxes: int, num_classes: int, gener
     return sample
 
 
-def random_image(size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """(3, H, W) of bytes."""
-    return torch.randint(256, (3, *size), dtype=torch.uint8, generator=generator)
+def random_image(size: tuple[int, int], generator: torch.Generator, channels: int = 3) -> Tensor:
+    """(C, H, W) of bytes."""
+    return torch.randint(256, (channels, *size), dtype=torch.uint8, generator=generator)

@@ -11,6 +11,7 @@ from .exact_resume import ExactResumeHook
 from .fast_inference import FastInferenceHook
 from .finite_loss import FiniteLossHook
 from .garbage import GarbageHook
+from .image_channels import ImageChannelsHook
 from .last_epochs_pipeline import LastEpochsPipelineHook
 from .pictures import PicturesHook
 from .report import ReportHook
@@ -28,6 +29,7 @@ __all__ = [
     'FiniteLossHook',
     'GarbageHook',
     'HeldOutHook',
+    'ImageChannelsHook',
     'LastEpochsPipelineHook',
     'PicturesHook',
     'ReportHook',

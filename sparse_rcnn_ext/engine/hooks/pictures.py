@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import mmcv
+import cv2
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.structures import DetDataSample
-from mmengine.fileio import get
 from mmengine.runner import Runner
 
+from sparse_rcnn_ext.datasets.image_loading import dataset_picture
 from sparse_rcnn_ext.registry import HOOKS
 from sparse_rcnn_ext.visualization.fonts import font_families, untold_glyphs
 
@@ -30,13 +30,15 @@ class PicturesHook(DetVisualizationHook):
     def __init__(self, test_out_dir: str, **settings) -> None:
         super().__init__(test_out_dir=test_out_dir, **settings)
         self._images = ''
+        self._places: dict[str, int] = {}
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder of all images, and take the visualizer of this run: mmdet's hook takes the latest one."""
         self._visualizer = runner.visualizer
         dataset = runner.test_dataloader.dataset
-        folders = {os.path.dirname(_whole(dataset.get_data_info(index)['img_path'])) for index in range(len(dataset))}  # noqa: PTH120
-        self._images = os.path.commonpath(folders)
+        paths = (dataset.get_data_info(index)['img_path'] for index in range(len(dataset)))
+        self._places = {path: index for index, path in enumerate(paths)}
+        self._images = os.path.commonpath({os.path.dirname(_whole(path)) for path in self._places})  # noqa: PTH120
         families = font_families(''.join((self._visualizer.dataset_meta or {}).get('classes', ())))
         # Of one text, as it draws one at a time.
         self._visualizer.draw_texts = partial(self._visualizer.draw_texts, font_families=[families])
@@ -53,8 +55,10 @@ class PicturesHook(DetVisualizationHook):
             return
         for sample in outputs:
             self._test_index += 1
-            image = mmcv.imfrombytes(get(sample.img_path, backend_args=self.backend_args), channel_order='rgb')
+            image = dataset_picture(runner.test_dataloader.dataset, self._places[sample.img_path])
             name = os.path.relpath(_whole(sample.img_path), self._images)
+            # A loader of one's own may read what is no image file.
+            name = name if cv2.haveImageWriter(name) else f'{name}.png'
             with untold_glyphs():
                 self._visualizer.add_datasample(
                     'test_img',
