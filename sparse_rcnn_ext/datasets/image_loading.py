@@ -74,8 +74,9 @@ def dataset_picture(dataset: BaseDataset, index: int) -> np.ndarray:
 def _levels(image: np.ndarray) -> np.ndarray:
     """Numbers of any range as uint8."""
     values = np.nan_to_num(image.astype(np.float32))
-    counts_in_levels = np.issubdtype(image.dtype, np.floating) and 1 < values.max(initial=0) <= 255
-    if not (counts_in_levels and values.min(initial=0) >= 0):
+    # An augmentation such as noise may lead over the borders.
+    in_levels = 1 < values.max(initial=0) <= 2 * 255 and values.min(initial=0) >= -255
+    if not (in_levels and np.issubdtype(image.dtype, np.floating)):
         low, high = np.percentile(values, (_DARKEST, _BRIGHTEST)) if values.size else (0, 0)
         values = (values - low) * (255 / max(high - low, 1e-6))
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from sparse_rcnn_ext.datasets.image_loading import as_picture
 
 from .canvas import Canvas
 from .palette import PALETTE, WHITE, color_of
@@ -55,13 +56,13 @@ def draw_sample(inputs: Tensor, sample: DetDataSample, classes: Sequence[str] | 
     """The panel of one packed sample.
 
     Args:
-        inputs: (3, H, W) BGR, levels 0 to 255, as mmdet loads images.
+        inputs: (C, H, W), BGR where it has colours, as mmdet loads images.
         sample: With ``gt_instances`` and ``ignored_instances``, boxes in pixels of ``inputs``.
         classes: Names of the classes, to be written at the boxes; None: only their colours.
         panel_side: Longer side of the panel in pixels.
     """
-    image = inputs.flip(0).permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-    canvas = Canvas(np.ascontiguousarray(image), panel_side)
+    image = np.ascontiguousarray(as_picture(dict(img=inputs.permute(1, 2, 0).numpy()))[..., ::-1])
+    canvas = Canvas(image, panel_side)
     ignored, learned = sample.ignored_instances, sample.gt_instances
     for instances, dashed in ((ignored, True), (learned, False)):
         labels = instances.labels.tolist()
