@@ -4,7 +4,7 @@ from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests, step_name
+from sparse_rcnn_ext.engine.pipeline_steps import find_pipeline, step_name
 
 
 def inference_size(cfg: Config) -> tuple[int, int]:
@@ -13,7 +13,7 @@ def inference_size(cfg: Config) -> tuple[int, int]:
     Raises:
         UserError: If there is no test pipeline, or none of its transforms says a size.
     """
-    for transform in reversed(pipeline_of_tests(cfg)):
+    for transform in reversed(find_pipeline(cfg)):
         size = transform.get({'Resize': 'scale', 'Pad': 'size'}.get(step_name(transform, scope_of(cfg)), ''))
         if isinstance(size, int):
             return size, size

@@ -16,15 +16,18 @@ from .errors import UserError
 _USUAL = (LoadImageFromFile, Resize, MMCVResize, Pad, MMCVPad, LoadAnnotations, MMCVLoadAnnotations, PackDetInputs)
 
 
-def pipeline_of_tests(cfg: Config) -> list[dict]:
-    """The settings of the transforms that a config tests with; of several data sets, the first one's.
-
-    Raises:
-        UserError: If there are none.
-    """
+def find_pipeline(cfg: Config) -> list[dict]:
+    """The settings of the transforms that a config tests with, of several data sets the first one's; empty without."""
     for _, dataset in walk_datasets(cfg.get('test_dataloader'), 'test_dataloader'):
         if dataset.get('pipeline'):
             return dataset['pipeline']
+    return []
+
+
+def pipeline_of_tests(cfg: Config) -> list[dict]:
+    """As :func:`find_pipeline`; raises UserError where there is none."""
+    if pipeline := find_pipeline(cfg):
+        return pipeline
     raise UserError(f'{cfg.filename} has no test_dataloader.dataset.pipeline, which says how images are read')
 
 

@@ -2,22 +2,21 @@
 
 import pytest
 import torch
+from torch import nn
 
 from sparse_rcnn_ext.analysis import compare_latency, device_name, latency, measure_latency
 from tests.models.small_model import build_model
 
 
-class Clockwork:
+class Clockwork(nn.Module):
     """A detector and its clock: each step takes as long as the list says."""
 
     def __init__(self, seconds: list[float]) -> None:
+        super().__init__()
         self.seconds = seconds
         self.steps = 0
         self.now = 100.0
         self.sizes = set()
-
-    def eval(self) -> None:
-        pass
 
     def perf_counter(self) -> float:
         return self.now

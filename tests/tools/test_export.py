@@ -161,7 +161,9 @@ def test_a_file_of_other_weights_fails_the_check(tiny_config, checkpoint, shared
     graph.detector.roi_head.bbox_head[-1].fc_reg.bias.data += torch.tensor([0.02, 0.0, 0.0, 0.0])
     write_torchscript(graph, metadata | dict(mean=[123.675, 116.28, 100.0]), tmp_path / 'moved.torchscript')
     image = np.ascontiguousarray(read_images(shared_dir, 1)[0][..., ::-1])
-    check = check_file(Detector(tmp_path / 'moved.torchscript'), predictor, image, TOLERANCES['float32'])
+    check = check_file(
+        Detector(tmp_path / 'moved.torchscript'), predictor, predictor.take(image), TOLERANCES['float32']
+    )
     assert not check.difference.is_within(TOLERANCES['float32'])
     assert check.difference.missing == check.difference.compared > 10
     assert check.pixels == pytest.approx(3.53, abs=1.01)
