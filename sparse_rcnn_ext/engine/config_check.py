@@ -10,10 +10,12 @@ from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
 
+from mmdet.datasets.transforms import Albu
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
 from .accepted_arguments import accepted_arguments
+from .config_parts import DEFAULT_SCOPE, is_part, part_name, scope_of
 from .errors import UserError
 from .part_names import SECTIONS, find_parts, names_for, suggest
 
@@ -90,7 +92,7 @@ def check_config(cfg: Config, path: str) -> None:
             node = (node.get(step) if isinstance(node, dict) else None) or {}
         if isinstance(node, dict):
             _check_keys(node, known | _OF_MMENGINE, setting, 'mmengine', path)
-    scope = plain.get('default_scope') or 'mmdet'
+    scope = scope_of(cfg)
     hooks = plain.get('default_hooks')
     for name, hook in hooks.items() if isinstance(hooks, dict) else ():
         if isinstance(hook, dict) and 'type' not in hook:
@@ -103,9 +105,7 @@ def check_config(cfg: Config, path: str) -> None:
         if section.endswith('_dataloader'):
             _check_data(value or {}, section, path)
         if section.endswith('_evaluator'):
-            for one in value if isinstance(value, (list, tuple)) else [value or {}]:
-                _check_kind(one, dict, section, 'a dict of settings', path)
-                _check_kind(one.get('ann_file'), (str, type(None)), f'{section}.ann_file', 'a path', path)
+            _check_evaluators(value or (), section, path)
         for node in _walk(plain.get(section), section, scope):
             _check_node(node, section, path)
 
@@ -126,6 +126,17 @@ def _check_data(loader: dict, setting: str, path: str) -> None:
             _check_kind(one, dict, f'{node.path}.dataset', 'a dict of settings', path)
 
 
+def _check_evaluators(node: object, setting: str, path: str) -> None:
+    if isinstance(node, (list, tuple)):
+        for one in node:
+            _check_evaluators(one, setting, path)
+        return
+    _check_kind(node, dict, setting, 'a dict of settings', path)
+    if 'metrics' in node:
+        _check_evaluators(node['metrics'], f'{setting}.metrics', path)
+    _check_kind(node.get('ann_file'), (str, type(None)), f'{setting}.ann_file', 'a path', path)
+
+
 def _check_kind(value: object, kinds: type | tuple[type, ...], setting: str, wanted: str, path: str) -> None:
     if not isinstance(value, kinds):
         raise UserError(f'{setting} in {path} is {value!r}: set it to {wanted}')
@@ -136,7 +147,8 @@ def _walk(node: object, path: str, scope: str) -> Iterator[_Node]:
         scope = node.get('_scope_') or scope
         yield _Node(path, node, scope)
         # albumentations has names of its own.
-        free = _FREE | {'transforms'} if node.get('type') in ('Albu', 'mmdet.Albu') else _FREE
+        is_free = 'transforms' in node and is_part(node, Albu, 'train_dataloader', scope or DEFAULT_SCOPE)
+        free = _FREE | {'transforms'} if is_free else _FREE
         for key, value in node.items():
             if key not in free:
                 yield from _walk(value, f'{path}.{key}', scope)
@@ -158,9 +170,10 @@ def _check_node(node: _Node, section: str, path: str) -> None:
         node.path == 'optim_wrapper' and 'optimizer' not in node.settings
     ):
         return
-    if not isinstance(name, str):
+    if not isinstance(name, str) and not callable(name):
         raise UserError(f'{node.path}.type in {path} is {name!r}: set it to the name of a class')
-    parts = find_parts(name, node.scope, section)
+    parts = find_parts(name, node.scope, section) if isinstance(name, str) else (name,)
+    name = part_name(dict(type=name))
     if not parts and section == 'model' and node.path.count('.') > 1 and name.islower():
         return  # 'nms', 'conv': a function, or a choice of the part around it
     if not parts:

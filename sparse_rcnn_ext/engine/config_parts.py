@@ -15,7 +15,7 @@ DEFAULT_SCOPE = 'mmdet'
 
 
 def scope_of(cfg: Config) -> str:
-    """Where the registries look for a name without a scope."""
+    """Where the registries look for a name without a scope: in mmdet, unless the config says otherwise."""
     return cfg.get('default_scope') or DEFAULT_SCOPE
 
 
@@ -30,17 +30,20 @@ def part_class(settings: dict, section: str, scope: str = DEFAULT_SCOPE) -> Any 
     Returns:
         None where there is no ``type``, or nothing of that name.
     """
-    kind = settings.get('type')
-    if not isinstance(kind, str):
-        return kind
-    parts = find_parts(kind, settings.get('_scope_') or scope, section)
-    return parts[0] if parts else None
+    return next(iter(_part_classes(settings, section, scope)), None)
 
 
 def is_part(settings: dict, kinds: type | tuple[type, ...], section: str, scope: str = DEFAULT_SCOPE) -> bool:
     """Whether a part of a config is made by one of these classes, or by one that inherits from them."""
-    found = part_class(settings, section, scope)
-    return isinstance(found, type) and issubclass(found, kinds)
+    return any(isinstance(one, type) and issubclass(one, kinds) for one in _part_classes(settings, section, scope))
+
+
+def _part_classes(settings: dict, section: str, scope: str) -> tuple[Any, ...]:
+    kind = settings.get('type')
+    if isinstance(kind, str):
+        # A name may stand in several registries, such as one of a data set and of a transform.
+        return find_parts(kind, settings.get('_scope_') or scope, section)
+    return () if kind is None else (kind,)
 
 
 def part_name(settings: dict) -> str:

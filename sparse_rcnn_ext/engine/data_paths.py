@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from .config_parts import walk_evaluators
 from .errors import UserError
 
 
@@ -23,12 +24,8 @@ def check_data_paths(cfg: Config, phases: tuple[str, ...]) -> None:
     for phase in phases:
         for setting, dataset in walk_datasets(cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
             _check_dataset(setting, dataset)
-        evaluators = cfg.get(f'{phase}_evaluator') or []
-        if isinstance(evaluators, dict):
-            _check_annotations(f'{phase}_evaluator.ann_file', evaluators, '')
-        else:
-            for number, evaluator in enumerate(evaluators):
-                _check_annotations(f'{phase}_evaluator.{number}.ann_file', evaluator, '')
+        for setting, evaluator in walk_evaluators(cfg.get(f'{phase}_evaluator'), f'{phase}_evaluator'):
+            _check_annotations(f'{setting}.ann_file', evaluator, '')
 
 
 def walk_datasets(node: dict | None, setting: str) -> Iterator[tuple[str, dict]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 from urllib.error import URLError
 
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
 
+from .config_parts import is_part
 from .errors import UserError
 
 
@@ -21,7 +23,7 @@ def pretrained_settings(node: object, setting: str = 'model') -> Iterator[tuple[
         The dotted name of an ``init_cfg``, and its checkpoint (a path or an address).
     """
     if isinstance(node, dict):
-        if node.get('type') == 'Pretrained' and node.get('checkpoint'):
+        if node.get('checkpoint') and is_part(node, PretrainedInit, 'model'):
             yield setting, node['checkpoint']
         for key, child in node.items():
             yield from pretrained_settings(child, f'{setting}.{key}')

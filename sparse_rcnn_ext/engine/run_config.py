@@ -6,13 +6,14 @@ from typing import ClassVar
 from zipfile import is_zipfile
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from .arguments import check_config_file
 from .build_errors import explain_config_error
+from .class_paths import mend_class_paths
 from .config_check import check_config
 from .config_knobs import load_with_knobs
+from .config_parts import part_class, part_name, scope_of
 from .errors import UserError
 from .last_checkpoint import agree_on_last_checkpoint
 from .option_check import check_option_names
@@ -55,6 +56,9 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
     Raises:
         UserError: If there is no such file, it is no config, an option does not fit it, or a type or a setting in it
             is nothing that there is.
+
+    Returns:
+        The config; ``default_scope`` is never None, so that a name means the same in every tool.
     """
     check_config_file(path)
     options = options or {}
@@ -70,6 +74,9 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
         cfg.merge_from_dict(settings)
     except (TypeError, KeyError, IndexError, AssertionError, ValueError, AttributeError) as error:
         raise UserError(f'--cfg-options does not fit {path}: {error}') from error
+    # mmengine's Runner takes None for its own scope, in which Resize is another one than mmdet's.
+    cfg.default_scope = scope_of(cfg)
+    mend_class_paths(cfg)
     check_config(cfg, path)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
     object.__setattr__(cfg, '__class__', RunConfig)
@@ -104,8 +111,8 @@ def stop_early(cfg: Config, num_stages: int) -> None:
     Raises:
         UserError: If the model of ``cfg`` has no stages to stop after.
     """
-    if not hasattr(MODELS.get(cfg.model.type), 'forward_stages'):
-        raise UserError(f'--stages needs a sparse_rcnn_ext.SparseRCNN, and the model is a {cfg.model.type}')
+    if not hasattr(part_class(cfg.model, 'model', scope_of(cfg)), 'forward_stages'):
+        raise UserError(f'--stages needs a sparse_rcnn_ext.SparseRCNN, and the model is a {part_name(cfg.model)}')
     cfg.merge_from_dict({'model.test_cfg.num_stages': num_stages})
 
 

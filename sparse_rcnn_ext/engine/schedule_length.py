@@ -1,11 +1,13 @@
 """Train for another number of epochs than the recipe says."""
 
 from mmengine.config import Config, ConfigDict
+from mmengine.optim import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR
 
+from .config_parts import is_part, part_name
 from .errors import UserError
 
-WARM_UPS = ('LinearLR', 'ConstantLR')
-DECAYS = ('MultiStepLR', 'CosineAnnealingLR')
+WARM_UPS = (LinearLR, ConstantLR)
+DECAYS = (MultiStepLR, CosineAnnealingLR)
 
 
 def set_epochs(cfg: Config, epochs: int) -> None:
@@ -31,11 +33,11 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
     warm_up = max((_warm_up_epochs(scheduler) for scheduler in schedulers), default=0)
     for scheduler in schedulers:
-        is_decay = scheduler['type'] in DECAYS and scheduler.get('by_epoch', True)
-        if warm_up >= old or not (is_decay or scheduler['type'] in WARM_UPS):
+        is_decay = is_part(scheduler, DECAYS, 'param_scheduler') and scheduler.get('by_epoch', True)
+        if warm_up >= old or not (is_decay or is_part(scheduler, WARM_UPS, 'param_scheduler')):
             raise UserError(
-                f'--epochs cannot change the {scheduler["type"]} of {cfg.filename}: it can where param_scheduler is a '
-                f'warm-up of {" or ".join(WARM_UPS)}, and {" or ".join(DECAYS)} with by_epoch=True'
+                f'--epochs cannot change the {part_name(scheduler)} of {cfg.filename}: it can where param_scheduler is '
+                f'a warm-up of {_names(WARM_UPS)}, and {_names(DECAYS)} with by_epoch=True'
             )
     if epochs <= warm_up:
         raise UserError(f'{cfg.filename} warms up for {warm_up} epochs: --epochs must be more than that')
@@ -45,7 +47,7 @@ def set_epochs(cfg: Config, epochs: int) -> None:
         return epoch if epoch <= warm_up else warm_up + share
 
     for scheduler in schedulers:
-        if scheduler['type'] in WARM_UPS:
+        if is_part(scheduler, WARM_UPS, 'param_scheduler'):
             continue
         # mmengine counts milestones and the cosine from where the scheduler begins.
         begin = scheduler.get('begin', 0)
@@ -65,5 +67,9 @@ def set_epochs(cfg: Config, epochs: int) -> None:
 
 def _warm_up_epochs(scheduler: ConfigDict) -> int:
     """When a warm-up that counts epochs ends; 0 for anything else."""
-    is_warm_up = scheduler['type'] in WARM_UPS and scheduler.get('by_epoch', True)
+    is_warm_up = is_part(scheduler, WARM_UPS, 'param_scheduler') and scheduler.get('by_epoch', True)
     return scheduler.get('end', 10**9) if is_warm_up else 0
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    return ' or '.join(kind.__name__ for kind in kinds)

@@ -2,11 +2,11 @@
 
 from urllib.error import URLError
 
-from mmdet.registry import DATASETS
 from mmengine.config import Config
 from torch import nn
 
 from sparse_rcnn_ext.engine.checkpoint_file import read_checkpoint
+from sparse_rcnn_ext.engine.config_parts import part_class, scope_of
 from sparse_rcnn_ext.engine.data_paths import walk_datasets
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.state_fit import compare_states, refuse_official_names
@@ -58,7 +58,8 @@ def class_names(checkpoint: dict, cfg: Config, num_classes: int) -> tuple[str, .
     meta = checkpoint.get('meta') or {}
     owners = [meta.get('dataset_meta') or {}, meta]
     for _, dataset in walk_datasets(cfg.get('test_dataloader'), 'test_dataloader'):
-        owners += [dataset.get('metainfo') or {}, getattr(DATASETS.get(dataset['type']), 'METAINFO', {})]
+        kind = part_class(dataset, 'test_dataloader', scope_of(cfg))
+        owners += [dataset.get('metainfo') or {}, getattr(kind, 'METAINFO', {})]
     for owner in owners:
         names = owner.get('classes') or owner.get('CLASSES') or ()
         names = (names,) if isinstance(names, str) else tuple(names)
