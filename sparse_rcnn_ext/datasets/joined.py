@@ -1,4 +1,4 @@
-"""Data sets that are joined to one."""
+"""Data sets that are joined to one, or wrapped otherwise."""
 
 from collections.abc import Sequence
 
@@ -35,6 +35,30 @@ def settle_classes(dataset: Dataset, setting: str) -> Dataset:
             )
     dataset._metainfo = parts[0]
     return dataset
+
+
+def find_image(dataset: Dataset, index: int) -> tuple[Dataset, int]:
+    """The data set that an image is read by, and its place there, behind whatever wraps it."""
+    while True:
+        if hasattr(dataset, '_get_ori_dataset_idx'):
+            place = dataset._get_ori_dataset_idx(index)
+        elif hasattr(dataset, 'dataset'):
+            place = index  # one that mixes images has as many as its own data set
+        else:
+            return dataset, index
+        if isinstance(place, tuple):  # of several data sets: which one, and where in it
+            dataset, index = dataset.datasets[place[0]], place[1]
+        else:
+            dataset, index = dataset.dataset, place
+
+
+def image_ids(dataset: Dataset, indices: Sequence[int]) -> list[int | str]:
+    """A key for each of some images: its ``img_id``, or its index where data sets are wrapped, whose ids may meet."""
+    parts = [find_image(dataset, index) for index in indices]
+    return [
+        part.get_data_info(place)['img_id'] if part is dataset else index
+        for index, (part, place) in zip(indices, parts, strict=True)
+    ]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.datasets.joined import settle_classes
+from sparse_rcnn_ext.datasets.joined import find_image, image_ids, settle_classes
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction.weights import load_weights, read_weights
@@ -68,7 +69,7 @@ def build_dataset(cfg: Config, phases: Sequence[str]) -> tuple[str, BaseDetDatas
     if phase is None:
         return None
     check_data_paths(cfg, (phase,))
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(scope_of(cfg))
     return phase, settle_classes(DATASETS.build(cfg[f'{phase}_dataloader'].dataset), f'{phase}_dataloader.dataset')
 
 
@@ -129,5 +130,9 @@ def load_detector(cfg: Config, checkpoint: str) -> BaseDetector:
 
 def _in_order(detections: Sequence[dict], dataset: BaseDetDataset) -> list[dict]:
     """One entry for each image of the data set, in its order."""
+    ids = image_ids(dataset, range(len(dataset)))
+    if find_image(dataset, 0)[0] is not dataset:
+        # A validation gives them in order, by ids that several data sets may have in common.
+        return [dict(found, img_id=number) for number, found in zip(ids, detections, strict=True)]
     by_image = {found['img_id']: found for found in detections}
-    return [by_image[dataset.get_data_info(index)['img_id']] for index in range(len(dataset))]
+    return [by_image[number] for number in ids]

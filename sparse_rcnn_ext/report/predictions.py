@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
+from sparse_rcnn_ext.datasets.joined import image_ids
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors
@@ -23,8 +24,9 @@ class Predictions(NamedTuple):
     """What a model found."""
 
     stages: list[list[dict]]
-    """For each stage, and in it for each image: ``img_id``, ``bboxes`` (n, 4) xyxy in pixels of the file, ``scores``
-    (n,) falling and ``labels`` (n,), as numpy arrays. One stage for a model that is no SparseRCNN."""
+    """For each stage, and in it for each image: ``img_id`` (see :func:`~sparse_rcnn_ext.datasets.joined.image_ids`),
+    ``bboxes`` (n, 4) xyxy in pixels of the file, ``scores`` (n,) falling and ``labels`` (n,), as numpy arrays. One stage
+    for a model that is no SparseRCNN."""
     uses: np.ndarray | None
     """(N,) in how many images each proposal ends with a score of at least the threshold; None without proposals."""
 
@@ -57,7 +59,7 @@ def predict_stages(
         # As mmengine's runner does; by default Python 3.14 would import everything anew and pickle the data set.
         multiprocessing_context='fork' if num_workers and os.name == 'posix' else None,
     )
-    ids = iter([dataset.get_data_info(index)['img_id'] for index in indices])
+    ids = iter(image_ids(dataset, indices))
     stages: list[list[dict]] = []
     uses = None
     for batch in tqdm(loader, 'detecting', unit='batch', leave=False, disable=not progress):

@@ -9,6 +9,7 @@ from mmdet.datasets import BaseDetDataset, CocoDataset
 from pycocotools.coco import COCO
 
 from sparse_rcnn_ext.datasets.coco_file import CocoFile
+from sparse_rcnn_ext.datasets.joined import find_image, image_ids
 
 
 def read_truth(dataset: BaseDetDataset, indices: Sequence[int]) -> COCO:
@@ -19,25 +20,34 @@ def read_truth(dataset: BaseDetDataset, indices: Sequence[int]) -> COCO:
     as VOC's difficult objects, is a crowd.
 
     Args:
-        dataset: Any of mmdet's, also a concatenation.
+        dataset: Any of mmdet's, also several that are joined.
         indices: Images of the data set.
 
     Returns:
-        Images with ``id``, categories with ``id`` and ``name``, annotations with ``id`` (from 1), ``image_id``,
-        ``category_id``, ``bbox`` (left, top, width, height in pixels of the file), ``area`` and ``iscrowd``.
+        Images with ``id`` (see :func:`~sparse_rcnn_ext.datasets.joined.image_ids`), categories with ``id`` and
+        ``name``, annotations with ``id`` (from 1), ``image_id``, ``category_id``, ``bbox`` (left, top, width, height in
+        pixels of the file), ``area`` and ``iscrowd``.
     """
     classes = dataset.metainfo['classes']
-    infos = [dataset.get_data_info(index) for index in indices]
+    ids = image_ids(dataset, indices)
+    of_parts: dict[int, tuple[BaseDetDataset, dict[int | str, dict]]] = {}
+    for number, index in zip(ids, indices, strict=True):
+        part, place = find_image(dataset, index)
+        of_parts.setdefault(id(part), (part, {}))[1][number] = part.get_data_info(place)
     # pycocotools prints when it makes an index.
     with redirect_stdout(StringIO()):
-        boxes = _from_file(dataset, infos) if isinstance(dataset, CocoDataset) else _from_instances(infos)
-        return _with_index(infos, classes, boxes)
+        boxes = [
+            box
+            for part, infos in of_parts.values()
+            for box in (_from_file(part, infos) if isinstance(part, CocoDataset) else _from_instances(infos))
+        ]
+        return _with_index(ids, classes, boxes)
 
 
-def _with_index(infos: list[dict], classes: Sequence[str], boxes: list[dict]) -> COCO:
+def _with_index(ids: list[int | str], classes: Sequence[str], boxes: list[dict]) -> COCO:
     truth = COCO()
     truth.dataset = dict(
-        images=[dict(id=info['img_id']) for info in infos],
+        images=[dict(id=number) for number in ids],
         categories=[dict(id=label, name=name) for label, name in enumerate(classes)],
         annotations=[
             dict(box, id=number)
@@ -48,34 +58,34 @@ def _with_index(infos: list[dict], classes: Sequence[str], boxes: list[dict]) ->
     return truth
 
 
-def _from_file(dataset: CocoDataset, infos: list[dict]) -> list[dict]:
+def _from_file(dataset: CocoDataset, infos: dict[int | str, dict]) -> list[dict]:
     coco = CocoFile(dataset.ann_file, dataset.backend_args)
     labels = {
         key: label for label, key in enumerate(coco.ids_of(dataset.metainfo['classes'], may_lack=dataset.test_mode))
     }
     return [
         dict(
-            image_id=info['img_id'],
+            image_id=number,
             category_id=labels[entry['category_id']],
             bbox=[float(value) for value in entry['bbox']],
             area=float(entry['area']),
             iscrowd=int(bool(entry['iscrowd'])),
         )
-        for info in infos
+        for number, info in infos.items()
         for entry in coco.img_ann_map[info['img_id']]
         if entry['category_id'] in labels
     ]
 
 
-def _from_instances(infos: list[dict]) -> list[dict]:
+def _from_instances(infos: dict[int | str, dict]) -> list[dict]:
     boxes = []
-    for info in infos:
+    for number, info in infos.items():
         for instance in info['instances']:
             left, top, right, bottom = map(float, instance['bbox'])
             width, height = right - left, bottom - top
             boxes.append(
                 dict(
-                    image_id=info['img_id'],
+                    image_id=number,
                     category_id=instance['bbox_label'],
                     bbox=[left, top, width, height],
                     area=width * height,

@@ -4,7 +4,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from sparse_rcnn_ext.datasets.joined import listed, settle_classes
+from sparse_rcnn_ext.datasets.joined import find_image, image_ids, listed, settle_classes
 from sparse_rcnn_ext.engine.errors import UserError
 
 
@@ -51,3 +51,17 @@ def test_data_sets_that_are_none_or_agree_stay_as_they_are():
 
 def test_a_long_list_is_cut():
     assert listed([str(number) for number in range(22)]).endswith('18, 19 and 2 more')
+
+
+def test_images_behind_wrappers():
+    dataset = join({}, {})
+    first, second = dataset.datasets
+    assert find_image(first, 0) == (first, 0) and image_ids(first, [0]) == [0]
+    assert find_image(dataset, 1) == (second, 0)
+    repeated = join({}, {}, type='mmengine.RepeatDataset', times=2)
+    parts = [find_image(repeated, index) for index in range(4)]
+    assert parts == 2 * [(part, 0) for part in repeated.dataset.datasets]
+    mixed = join({}, {}, type='mmdet.MultiImageMixDataset', pipeline=[])
+    assert find_image(mixed, 1) == (mixed.dataset.datasets[1], 0)
+    # All have the id 0.
+    assert image_ids(repeated, range(4)) == [0, 1, 2, 3] and image_ids(mixed, [1]) == [1]

@@ -77,3 +77,14 @@ def test_other_formats_give_their_instances(dataset):
         get_data_info = staticmethod(dataset.get_data_info)
 
     assert boxes_of(read_truth(Wrapped(), range(3))) == boxes_of(read_truth(dataset, range(3)))
+
+
+def test_joined_data_sets(odd, picture_config):
+    """Each image by its index, as the ids are the same; areas are those of the files."""
+    cfg = copy.deepcopy(picture_config.test_dataloader.dataset)
+    same = dict(cfg, type='sparse_rcnn_ext.CocoDataset', ann_file=odd.ann_file, metainfo=dict(classes=('owl', 'cat')))
+    joined = DATASETS.build(dict(type='ConcatDataset', datasets=[same, dict(same, indices=[0, 1])]))
+    truth = read_truth(joined, [3, 4, 0])
+    assert [image['id'] for image in truth.dataset['images']] == [3, 4, 0]
+    of_first = [(*box[1:],) for box in boxes_of(read_truth(odd, [0]))]
+    assert boxes_of(truth) == [(image, *box) for image in (3, 0) for box in of_first]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from mmdet.evaluation import MultiDatasetsEvaluator
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -72,5 +73,10 @@ class ReportHook(Hook):
         if checkpoint is None or self._validated_at is None:
             return None
         saved_at = torch.load(checkpoint, map_location='cpu', mmap=True, weights_only=True)['meta']['iter']
-        metrics = runner.val_evaluator.metrics if saved_at == self._validated_at else ()
-        return next((metric.last_detections for metric in metrics if hasattr(metric, 'last_detections')), None)
+        evaluator = runner.val_loop.evaluator
+        metrics = evaluator.metrics if saved_at == self._validated_at else ()
+        found = [getattr(metric, 'last_detections', None) for metric in metrics]
+        if isinstance(evaluator, MultiDatasetsEvaluator):
+            # Each has those of one data set, in their order.
+            return None if None in found else [one for part in found for one in part]
+        return next((part for part in found if part is not None), None)

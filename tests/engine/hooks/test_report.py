@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.evaluation import MultiDatasetsEvaluator
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 from mmengine.runner.priority import get_priority
@@ -59,6 +60,24 @@ def test_once_after_the_last_checkpoint(tmp_path, written, caplog):
     assert (call.run, call.max_images, call.score_thr) == (tmp_path, 7, 0.4)
     assert call.detections is DETECTIONS and call.dataset.metainfo == dict(classes=('cat', 'dog'))
     assert f'Wrote {tmp_path}/report.html' in [record.getMessage() for record in caplog.records]
+
+
+def test_detections_of_several_data_sets(tmp_path, written):
+    """In the order of the data sets; none where one of them keeps none."""
+
+    class Second(Metric):
+        last_detections = [dict(img_id=2)]
+
+    class Several(MultiDatasetsEvaluator):
+        def evaluate(self, size: int) -> dict:
+            return {}
+
+    for number, (metrics, expected) in enumerate(
+        [((Metric(), Second()), [*DETECTIONS, dict(img_id=2)]), ((Metric(), NoMetric()), None)]
+    ):
+        evaluator = Several(metrics, ['a', 'b'])
+        make_runner(tmp_path / str(number), [ReportHook()], SmallDetector(2), val_evaluator=evaluator).train()
+        assert written[-1].detections == expected
 
 
 def test_detections_of_other_weights_are_not_taken(tmp_path, written, caplog):
