@@ -44,10 +44,12 @@ if __name__ == '__main__':
     end_early(parse_args)
 
 import torch
+from mmdet.evaluation import CocoMetric, MultiDatasetsEvaluator
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from sparse_rcnn_ext.engine.config_parts import is_part, scope_of, walk_evaluators
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.launch import join_job
 from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
@@ -64,20 +66,30 @@ def show_detections(cfg: Config, folder: str) -> None:
     set_hook(cfg, 'visualization', type='sparse_rcnn_ext.PicturesHook', draw=True, test_out_dir=out)
 
 
-def keep_detections(cfg: Config, out: str) -> str:
-    """Let the COCO metric keep its result file; return the path at which it will lie.
+def keep_detections(cfg: Config, out: str) -> dict[str, str]:
+    """Let COCO metrics keep their result files: the first one, or, of a MultiDatasetsEvaluator, that of each data set.
+
+    Returns:
+        Where each file will lie, and where it is to go: to ``out``, or to files with the name of a data set each.
 
     Raises:
         UserError: If ``test_evaluator`` holds no CocoMetric, or ``out`` is no JSON file.
     """
     if not out.endswith('.json'):
         raise UserError(f'--out is {out}: give a file that ends in .json')
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    for evaluator in evaluators:
-        if evaluator['type'] in ('sparse_rcnn_ext.CocoMetric', 'CocoMetric'):
-            evaluator['outfile_prefix'] = out.removesuffix('.json')
-            return f'{evaluator["outfile_prefix"]}.bbox.json'
-    raise UserError('--out needs a test_evaluator of type CocoMetric, whose result file it keeps')
+    section, evaluator = 'test_evaluator', cfg.test_evaluator
+    metrics = [metric for _, metric in walk_evaluators(evaluator, section)]
+    names = ['' for _ in metrics]
+    if isinstance(evaluator, dict) and is_part(evaluator, MultiDatasetsEvaluator, section, scope_of(cfg)):
+        names = [f'.{name.replace("/", "_")}' for name in evaluator.dataset_prefixes]
+    files = {}
+    for name, metric in zip(names, metrics):
+        if is_part(metric, CocoMetric, section, scope_of(cfg)) and (name or not files):
+            metric['outfile_prefix'] = out.removesuffix('.json') + name
+            files[f'{metric["outfile_prefix"]}.bbox.json'] = f'{metric["outfile_prefix"]}.json'
+    if not files:
+        raise UserError('--out needs a test_evaluator of type CocoMetric, whose result file it keeps')
+    return files
 
 
 def switch_fast_inference(cfg: Config, amp: str | None, fuse_conv_bn: bool, compile_it: bool) -> None:
@@ -124,16 +136,16 @@ def main(argv: list[str] | None = None) -> None:
         if args.show_dir:
             show_detections(cfg, args.show_dir)
         switch_fast_inference(cfg, args.amp, args.fuse_conv_bn, args.compile)
-        result_file = keep_detections(cfg, args.out) if args.out else None
+        files = keep_detections(cfg, args.out) if args.out else {}
         if args.tta:
             switch_tta(cfg)
         join_job(cfg, args.launcher, args.local_rank)
         runner = build_test_runner(cfg)
         with explain_failed_download(cfg):
             explain_lost_worker(runner.test)
-        if result_file and is_main_process():
-            Path(result_file).replace(args.out)
-            runner.logger.info(f'Detections: {args.out}')
+        for written, out in files.items() if is_main_process() else ():
+            Path(written).replace(out)
+            runner.logger.info(f'Detections: {out}')
 
 
 if __name__ == '__main__':

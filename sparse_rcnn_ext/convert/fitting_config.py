@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.state_fit import compare_states
 
@@ -68,7 +69,7 @@ def find_fitting_config(state: dict[str, Tensor], file: str, configs: Path) -> F
     options = {name: value for name, value in wanted.items() if _current(cfg, name) != value}
     cfg.merge_from_dict({**options, **OFFICIAL})
     cfg.model.backbone.init_cfg = None
-    init_default_scope(cfg.default_scope)
+    init_default_scope(scope_of(cfg))
     # Only names and shapes are asked for.
     with torch.device('meta'):
         fit = compare_states(MODELS.build(cfg.model).state_dict(), state)

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.analysis import inference_size
 from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
+from sparse_rcnn_ext.engine.config_parts import is_part, part_name, scope_of
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.export import ENDINGS, RUNTIMES
 from sparse_rcnn_ext.models import SparseRCNN
@@ -48,19 +49,25 @@ class Row(NamedTuple):
         return median(self.seconds)
 
 
+def refuse_other_models(cfg: Config) -> None:
+    """Raise UserError if the config is none of a Sparse R-CNN of this repository."""
+    model = cfg.get('model') or {}
+    if not is_part(model, SparseRCNN, 'model', scope_of(cfg)):
+        kind = part_name(model)
+        raise UserError(f'{cfg.filename} is a {kind}: export takes models of type sparse_rcnn_ext.SparseRCNN')
+
+
 def build(cfg: Config, checkpoint: str | None) -> tuple[SparseRCNN, tuple[str, ...]]:
     """The detector on the CPU and the names of its classes; with random weights if there is no checkpoint.
 
     Raises:
         UserError: If the config is no Sparse R-CNN's, or the checkpoint does not fit.
     """
-    kind = cfg.get('model', {}).get('type')
-    if kind != 'sparse_rcnn_ext.SparseRCNN':
-        raise UserError(f'{cfg.filename} is a {kind}: export takes models of type sparse_rcnn_ext.SparseRCNN')
+    refuse_other_models(cfg)
     if checkpoint is not None:
         predictor = Predictor(cfg, checkpoint, 'cpu')
         return predictor.model, predictor.classes
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(scope_of(cfg))
     # Else every parameter is listed with how it was made.
     MMLogger.get_current_instance().setLevel(logging.WARNING)
     torch.manual_seed(0)

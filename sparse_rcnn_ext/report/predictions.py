@@ -25,8 +25,8 @@ class Predictions(NamedTuple):
 
     stages: list[list[dict]]
     """For each stage, and in it for each image: ``img_id`` (see :func:`~sparse_rcnn_ext.datasets.joined.image_ids`),
-    ``bboxes`` (n, 4) xyxy in pixels of the file, ``scores`` (n,) falling and ``labels`` (n,), as numpy arrays. One stage
-    for a model that is no SparseRCNN."""
+    ``bboxes`` (n, 4) xyxy in pixels of the file, ``scores`` (n,) falling and ``labels`` (n,), as numpy arrays. One
+    stage for a model that is no SparseRCNN."""
     uses: np.ndarray | None
     """(N,) in how many images each proposal ends with a score of at least the threshold; None without proposals."""
 

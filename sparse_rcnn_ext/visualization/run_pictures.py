@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from sparse_rcnn_ext.datasets.joined import settle_classes
+from sparse_rcnn_ext.engine.config_parts import scope_of
 
 from .detections import draw_detections
 from .stages import draw_stages
@@ -30,7 +31,7 @@ def draw_run(
     Returns:
         Paths of detections.png and stages.png.
     """
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(scope_of(cfg))
     model = load_model(cfg, checkpoint)
     dataset = settle_classes(DATASETS.build(cfg.test_dataloader.dataset), 'test_dataloader.dataset')
     indices = np.linspace(0, len(dataset) - 1, min(num_images, len(dataset))).astype(int).tolist()

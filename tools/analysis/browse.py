@@ -35,6 +35,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 from sparse_rcnn_ext.datasets.joined import settle_classes
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.visualization import draw_training_images
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         if 'train_dataloader' not in cfg:
             raise UserError(f'{args.config} has no train_dataloader: give the config of a training')
         check_data_paths(cfg, ('train',))
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        init_default_scope(scope_of(cfg))
         dataset = settle_classes(DATASETS.build(cfg.train_dataloader.dataset), 'train_dataloader.dataset')
         if not len(dataset):
             raise UserError(f'the training set of {args.config} has no image: see its ann_file and filter_cfg')

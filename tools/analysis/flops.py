@@ -57,6 +57,7 @@ from sparse_rcnn_ext.analysis import (
     measure_latency,
     padded_size,
 )
+from sparse_rcnn_ext.engine.config_parts import part_name, scope_of
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.models import SparseRCNN
 
@@ -67,12 +68,11 @@ def build_detector(cfg: Config) -> SparseRCNN:
     Raises:
         UserError: If it is not a Sparse R-CNN of this repository.
     """
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(scope_of(cfg))
     detector = MODELS.build(cfg.model)
     if not isinstance(detector, SparseRCNN):
-        raise UserError(
-            f'{cfg.filename} is a {cfg.model.type}: parts are counted of models of type sparse_rcnn_ext.SparseRCNN'
-        )
+        kind = part_name(cfg.model)
+        raise UserError(f'{cfg.filename} is a {kind}: parts are counted of models of type sparse_rcnn_ext.SparseRCNN')
     # Without a line for each weight. And not the backbone's, which may have to be downloaded.
     MMLogger.get_current_instance().setLevel(logging.WARNING)
     detector.rpn_head.init_weights()

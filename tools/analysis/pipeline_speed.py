@@ -49,6 +49,7 @@ from mmengine.registry import init_default_scope
 from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
 from sparse_rcnn_ext.analysis.pipeline_speed import Speed, measure_speed, recipe_variants, time_by_transform
 from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.run_config import load_config
 
@@ -59,7 +60,7 @@ def read_dataset(path: str, options: dict | None) -> tuple[Config, BaseDataset]:
     if 'train_dataloader' not in cfg:
         raise UserError(f'{path} has no train_dataloader: give the config of a training')
     check_data_paths(cfg, ('train',))
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(scope_of(cfg))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     if not isinstance(dataset, BaseDataset):
         raise UserError(f'the training set of {path} is a {type(dataset).__name__}: give a config that wraps none')

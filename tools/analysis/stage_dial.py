@@ -43,6 +43,7 @@ from mmengine.config import Config
 from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
 from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
 from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
+from sparse_rcnn_ext.engine.config_parts import part_name
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
@@ -62,7 +63,7 @@ def measure(cfg: Config, checkpoint: str, rounds: int) -> tuple[list[DialRow], d
     phase, dataset = built
     model = load_detector(cfg, checkpoint)
     if not isinstance(model, SparseRCNN):
-        raise UserError(f'{cfg.filename} is a {cfg.model.type}: only a sparse_rcnn_ext.SparseRCNN can stop early')
+        raise UserError(f'{cfg.filename} is a {part_name(cfg.model)}: only a sparse_rcnn_ext.SparseRCNN can stop early')
     loader = cfg[f'{phase}_dataloader']
     precisions = measure_precisions(model, dataset, loader.get('batch_size') or 1, loader.get('num_workers', 0))
     if isnan(precisions[0]['AP']):

@@ -35,6 +35,7 @@ if __name__ == '__main__':
 import numpy as np
 from mmengine.structures import InstanceData
 
+from sparse_rcnn_ext.engine.config_parts import part_name
 from sparse_rcnn_ext.engine.out_folder import make_folder
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
@@ -64,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
         check_checkpoint(args.checkpoint, 'the second argument')
         predictor = Predictor(cfg, args.checkpoint)
         if not isinstance(predictor.model, SparseRCNN):
-            raise UserError(f'{args.config} is a {cfg.model.type}: stages are those of a sparse_rcnn_ext.SparseRCNN')
+            kind = part_name(cfg.model)
+            raise UserError(f'{args.config} is a {kind}: stages are those of a sparse_rcnn_ext.SparseRCNN')
         folder = args.out or Path(cfg.work_dir, 'stages')
         make_folder(folder, '--out')
         for path, out in zip(args.images, name_pictures(args.images, folder)):

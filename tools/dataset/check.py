@@ -39,6 +39,7 @@ if __name__ == '__main__':
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.datasets.check import check_datasets, default_threads, draw_check, summarise, write_report
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.run_config import load_config
 
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     splits = tuple(split for split in SPLITS if split in args.split)
     with exit_on_user_error():
         cfg = load_config(args.config, args.cfg_options, None)
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        init_default_scope(scope_of(cfg))
         check_data_paths(cfg, splits)
         result = check_datasets(cfg, splits, args.threads or default_threads())
     out = args.out or Path(cfg.work_dir, 'check')

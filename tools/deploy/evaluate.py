@@ -32,7 +32,7 @@ import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
+from mmengine.registry import EVALUATOR, init_default_scope
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
@@ -83,14 +83,17 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
     for _, settings in walk_datasets(cfg.test_dataloader, 'test_dataloader'):
         pipeline = settings['pipeline']
         settings['pipeline'] = [step for step in pipeline if step_name(step, scope_of(cfg)) not in RUNTIME_DOES]
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(scope_of(cfg))
     dataset = settle_classes(DATASETS.build(cfg.test_dataloader.dataset), 'test_dataloader.dataset')
     if tuple(dataset.metainfo['classes']) != detector.classes:
         raise UserError(
             f'the file knows the classes {", ".join(detector.classes)}, and the test data of {cfg.filename} have '
             f'{", ".join(dataset.metainfo["classes"])}: give the config of the same data'
         )
-    evaluator = Evaluator(cfg.test_evaluator)
+    settings = cfg.test_evaluator
+    # Metrics alone, or what mmengine's Runner takes for an evaluator.
+    is_whole = isinstance(settings, dict) and 'metrics' in settings
+    evaluator = EVALUATOR.build({'type': 'Evaluator', **settings}) if is_whole else Evaluator(settings)
     evaluator.dataset_meta = dataset.metainfo
     for packed in tqdm(dataset, total=len(dataset), unit='image'):
         bgr = as_levels(packed['inputs'], cfg)

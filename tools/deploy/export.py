@@ -43,6 +43,7 @@ from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
 from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
 from sparse_rcnn_ext.export.files import WRITERS
 from sparse_rcnn_ext.export.graph import DetectionGraph
+from sparse_rcnn_ext.export.latency_table import refuse_other_models
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime import Detector
 from sparse_rcnn_ext.models import SparseRCNN
@@ -57,9 +58,7 @@ def read_config(args: argparse.Namespace) -> Config:
     """
     cfg = load_config(args.config, args.cfg_options, None)
     check_checkpoint(args.checkpoint, 'the second argument')
-    kind = cfg.get('model', {}).get('type')
-    if kind != 'sparse_rcnn_ext.SparseRCNN':
-        raise UserError(f'{cfg.filename} is a {kind}: export takes models of type sparse_rcnn_ext.SparseRCNN')
+    refuse_other_models(cfg)
     if args.stages is not None:
         most = cfg.model.roi_head.num_stages
         if not 1 <= args.stages <= most:

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sparse_rcnn_ext.engine.config_parts import part_class
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.input_channels import blank_images, input_channels
 
@@ -93,7 +94,7 @@ def build_pair(setting: Setting) -> tuple[Contestant, Contestant]:
 def _recompute_activations(cfg: ConfigDict) -> None:
     """Switch on what our config has for it."""
     cfg.roi_head.with_cp = True
-    if 'with_cp' in inspect.signature(MODELS.get(cfg.backbone.type)).parameters:
+    if 'with_cp' in inspect.signature(part_class(cfg.backbone, 'model')).parameters:
         cfg.backbone.with_cp = True
 
 

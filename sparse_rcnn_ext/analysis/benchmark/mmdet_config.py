@@ -2,7 +2,9 @@
 
 from mmengine.config import ConfigDict
 
+from sparse_rcnn_ext.engine.config_parts import DEFAULT_SCOPE, part_class, part_name
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.part_names import find_parts
 
 OURS = 'sparse_rcnn_ext.'
 # What mmdet has too, under the same name without our scope.
@@ -25,12 +27,12 @@ def mmdet_model(model: ConfigDict) -> ConfigDict:
     rpn_head, roi_head, criterion = model.rpn_head, model.roi_head, model.criterion
     head, roi_features = roi_head.bbox_head, roi_head.roi_features
     for key, part in [('rpn_head', rpn_head), ('roi_head', roi_head), ('roi_head.bbox_head', head)]:
-        _require(key, part.type, SHARED)
-    _require('criterion', criterion.type, ('SparseRCNNCriterion',))
-    _require('criterion.assigner', criterion.assigner.type, SHARED)
-    _require('roi_head.roi_features', roi_features.type, ('RoIFeatures',))
+        _require(key, part, SHARED)
+    _require('criterion', criterion, ('SparseRCNNCriterion',))
+    _require('criterion.assigner', criterion.assigner, SHARED)
+    _require('roi_head.roi_features', roi_features, ('RoIFeatures',))
     if head.get('attention_cfg'):
-        _require('roi_head.bbox_head.attention_cfg', head.attention_cfg.type, ('ProposalSelfAttention',))
+        _require('roi_head.bbox_head.attention_cfg', head.attention_cfg, ('ProposalSelfAttention',))
     num_stages, channels = roi_head.num_stages, head.in_channels
     train_cfg = dict(assigner=_assigner(criterion.assigner), sampler=dict(type='PseudoSampler'), pos_weight=1)
     weights = criterion.get('stage_loss_weights') or [1.0] * num_stages
@@ -75,7 +77,7 @@ def roi_extractor(roi_features: ConfigDict, channels: int) -> dict:
 
 def _stage(head: ConfigDict, criterion: ConfigDict, roi_size: int) -> dict:
     dynamic_conv = head.dynamic_conv_cfg
-    _require('roi_head.bbox_head.dynamic_conv_cfg', dynamic_conv.type, SHARED)
+    _require('roi_head.bbox_head.dynamic_conv_cfg', dynamic_conv, SHARED)
     same = ('num_classes', 'num_ffn_fcs', 'num_heads', 'num_cls_fcs', 'num_reg_fcs', 'feedforward_channels')
     relu = dict(type='ReLU', inplace=True)
     return dict(
@@ -108,7 +110,7 @@ def _stage(head: ConfigDict, criterion: ConfigDict, roi_size: int) -> dict:
 def _assigner(assigner: ConfigDict) -> dict:
     costs = []
     for name, cost in assigner.match_costs.items():
-        kind = _require(f'criterion.assigner.match_costs.{name}', cost.type, SHARED_COSTS)
+        kind = _require(f'criterion.assigner.match_costs.{name}', cost, SHARED_COSTS)
         settings = {key: value for key, value in cost.items() if key != 'type'}
         # Ours is in corners always; mmdet's is in centres unless it is told.
         if kind == 'BBoxL1Cost':
@@ -117,12 +119,13 @@ def _assigner(assigner: ConfigDict) -> dict:
     return dict(type='HungarianAssigner', match_costs=costs)
 
 
-def _require(key: str, kind: str, known: tuple[str, ...]) -> str:
+def _require(key: str, part: dict, known: tuple[str, ...]) -> str:
     """The name of a part without our scope, where mmdet has such a part."""
-    name = kind.removeprefix(OURS)
-    if not kind.startswith(OURS) or name not in known:
+    kind = part_class(part, 'model')
+    name = next((one for one in known if kind in find_parts(OURS + one, DEFAULT_SCOPE, 'model')), None)
+    if name is None:
         raise UserError(
-            f'model.{key} is a {kind}, which mmdet has no counterpart of: measure a config whose {key} is one of '
-            f'{", ".join(OURS + name for name in known)}'
+            f'model.{key} is a {part_name(part)}, which mmdet has no counterpart of: measure a config whose {key} is '
+            f'one of {", ".join(OURS + name for name in known)}'
         )
     return name

@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 from mmengine.config import ConfigDict
 
+from sparse_rcnn_ext.engine.config_parts import is_part, part_name, scope_of
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.models import SparseRCNN
 
 REPO = Path(__file__).resolve().parents[3]
 MODELS = {
@@ -101,9 +103,9 @@ def read_model(setting: Setting) -> ConfigDict:
     path = str(REPO / MODELS[setting.model]) if setting.model in MODELS else setting.model
     cfg = load_config(path, None, None)
     model = cfg.get('model', {})
-    if model.get('type') != 'sparse_rcnn_ext.SparseRCNN':
+    if not is_part(model, SparseRCNN, 'model', scope_of(cfg)):
         raise UserError(
-            f'{path} has the model {model.get("type")}: only one of type sparse_rcnn_ext.SparseRCNN has a counterpart '
+            f'{path} has the model {part_name(model)}: only one of type sparse_rcnn_ext.SparseRCNN has a counterpart '
             'in mmdet'
         )
     # Nothing is downloaded: weights are random.

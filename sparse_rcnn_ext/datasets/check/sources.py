@@ -3,13 +3,14 @@
 import os.path
 from dataclasses import dataclass, replace
 
+from mmcv.transforms import LoadImageFromFile, Resize
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
-from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.fileio import list_from_file
 
 from sparse_rcnn_ext.datasets.coco_dataset import CocoDataset
 from sparse_rcnn_ext.datasets.own_files import base_name
+from sparse_rcnn_ext.engine.config_parts import is_part, part_class, part_name, scope_of
 from sparse_rcnn_ext.engine.data_paths import walk_datasets
 from sparse_rcnn_ext.engine.errors import UserError
 
@@ -87,19 +88,19 @@ def _is_same(one: Source, other: Source) -> bool:
 
 
 def _read_source(cfg: Config, split: str, name: str, setting: str, node: dict) -> Source:
-    dataset_class = node['type'] if isinstance(node['type'], type) else DATASETS.get(node['type'])
+    dataset_class, kind = part_class(node, f'{split}_dataloader', scope_of(cfg)), part_name(node)
     if dataset_class is None:
-        raise UserError(f'{setting}.type is {node["type"]}, which no registry knows: is it spelled right and imported?')
+        raise UserError(f'{setting}.type is {kind}, which no registry knows: is it spelled right and imported?')
     if not issubclass(dataset_class, MMDetCocoDataset):
         raise UserError(
-            f'{setting}.type is {node["type"]}, which reads no COCO JSON, the format that is checked here: convert '
+            f'{setting}.type is {kind}, which reads no COCO JSON, the format that is checked here: convert '
             "the annotations with one of tools/dataset/convert_*.py and set the type to 'sparse_rcnn_ext.CocoDataset'"
         )
     root = node.get('data_root') or ''
     prefix = node.get('data_prefix') or {}
     filters = (not node.get('test_mode') and node.get('filter_cfg')) or {}
     indices = node.get('indices')
-    loader = _find_transform(node.get('pipeline') or [], 'LoadImageFromFile') or {}
+    loader = _find_transform(node.get('pipeline') or [], LoadImageFromFile, scope_of(cfg)) or {}
     scale, keep_ratio = _network_scale(cfg, node)
     return Source(
         name=name,
@@ -142,19 +143,19 @@ def _network_scale(cfg: Config, node: dict) -> tuple[tuple[int, int] | None, boo
         nodes += [other for _, other in walk_datasets(cfg.get(f'{split}_dataloader'), '')]
     for other in nodes:
         for step in other.get('pipeline') or []:
-            scale = step.get('scale') if step['type'] == 'Resize' else None
+            scale = step.get('scale') if is_part(step, Resize, 'test_dataloader', scope_of(cfg)) else None
             if scale is not None:
                 pair = (scale, scale) if isinstance(scale, int) else tuple(scale)
                 return pair, bool(step.get('keep_ratio', False))
     return None, False
 
 
-def _find_transform(node: object, name: str) -> dict | None:
-    """The first transform of a pipeline with this type, inside wrapping transforms too."""
+def _find_transform(node: object, kind: type, scope: str) -> dict | None:
+    """The first transform of a pipeline of this class, inside wrapping transforms too."""
     if isinstance(node, dict):
-        if node.get('type') == name:
+        if is_part(node, kind, 'test_dataloader', scope):
             return node
         node = list(node.values())
     if isinstance(node, (list, tuple)):
-        return next((found for child in node if (found := _find_transform(child, name))), None)
+        return next((found for child in node if (found := _find_transform(child, kind, scope))), None)
     return None

@@ -5,7 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from mmdet.evaluation import MultiDatasetsEvaluator
 from mmengine.config import Config
+
+from sparse_rcnn_ext.engine.config_parts import is_part, part_class, scope_of, walk_evaluators
+from sparse_rcnn_ext.engine.data_paths import walk_datasets
 
 from .facts import Facts
 from .fates import class_labels
@@ -59,18 +63,28 @@ def _find_leak(learned: Facts, tested: Facts) -> Iterator[Finding]:
 
 def find_in_evaluators(cfg: Config, all_facts: Sequence[Facts]) -> Iterator[Finding]:
     """What COCO's evaluation stumbles over, or compares with by mistake."""
+    scope = scope_of(cfg)
     for facts in all_facts:
         for split in facts.source.splits:
-            evaluators = cfg.get(f'{split}_evaluator') or []
-            for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
-                kind = evaluator['type']
-                if (kind if isinstance(kind, str) else kind.__name__).endswith(
-                    'CocoMetric'
-                ) and 'ann_file' in evaluator:
-                    yield from _find_in_coco_metric(evaluator, f'{split}_evaluator', facts)
+            section = f'{split}_evaluator'
+            evaluator = cfg.get(section)
+            metrics = list(walk_evaluators(evaluator, section))
+            if isinstance(evaluator, dict) and is_part(evaluator, MultiDatasetsEvaluator, section, scope):
+                # It has a metric for each data set.
+                nodes = [node for _, node in walk_datasets(cfg.get(f'{split}_dataloader'), '')]
+                metrics = [metric for metric, node in zip(metrics, nodes) if _reads(node, facts)]
+            for setting, metric in metrics:
+                if is_part(metric, MMDetCocoMetric, section, scope) and 'ann_file' in metric:
+                    is_mmdets = part_class(metric, section, scope) is MMDetCocoMetric
+                    yield from _find_in_coco_metric(metric, is_mmdets, setting, facts)
 
 
-def _find_in_coco_metric(evaluator: dict, setting: str, facts: Facts) -> Iterator[Finding]:
+def _reads(dataset: dict, facts: Facts) -> bool:
+    ann_file = os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')  # noqa: PTH118
+    return ann_file == facts.source.ann_file
+
+
+def _find_in_coco_metric(evaluator: dict, is_mmdets: bool, setting: str, facts: Facts) -> Iterator[Finding]:
     source, annotations, ann_file = facts.source, facts.annotations, evaluator['ann_file']
 
     def finding(key: str, level: Level, file: str, count: int, noun: Noun, what: str, fix: str) -> Finding:
@@ -83,7 +97,7 @@ def _find_in_coco_metric(evaluator: dict, setting: str, facts: Facts) -> Iterato
         what, fix = f'other than that of the data set: {ann_file}', f'set it to {source.ann_file}'
         file = f'{setting}.ann_file'
         yield finding('other file in the evaluator', Level.WARNING, file, 1, Noun.FILE, what, fix)
-    elif evaluator['type'] in ('CocoMetric', MMDetCocoMetric):
+    elif is_mmdets:
         ours = f"set {setting}.type to 'sparse_rcnn_ext.CocoMetric'"
         lacking = int((annotations.no_crowd | annotations.no_area).sum())
         if lacking:
