@@ -22,7 +22,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser)
     parser.add_argument('--work-dir', help='where the log lands (default: work_dirs/CONFIG_NAME)')
-    parser.add_argument('--out', metavar='FILE.json', help="write the detections in COCO's result format")
+    parser.add_argument(
+        '--out',
+        metavar='FILE.json',
+        help="write the detections in COCO's result format; of a MultiDatasetsEvaluator FILE.PREFIX.json each",
+    )
     parser.add_argument('--show-dir', metavar='DIR', help='write every image with its detections')
     parser.add_argument(
         '--amp',

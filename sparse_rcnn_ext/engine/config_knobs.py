@@ -10,6 +10,8 @@ import ast
 import os.path
 import re
 import tempfile
+from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +33,8 @@ def load_with_knobs(path: str, values: dict[str, object]) -> tuple[Config, set[s
 
     A name is a knob of a file that assigns it once at the top, None, a number, a text, or tuples and lists of those.
     It gets its new value in ``path``, or, where a file does not assign it at all, in the bases of that file. The bases
-    also get the knobs of the files above them.
+    also get the knobs of the files above them, but for those of configs in pure Python, whose bases are as mmengine
+    reads them; those that are imported from a package stay as they are.
 
     Args:
         path: The config file.
@@ -45,13 +48,19 @@ def load_with_knobs(path: str, values: dict[str, object]) -> tuple[Config, set[s
     with tempfile.TemporaryDirectory() as folder:
         copy = _rewrite(origin, values, Path(folder), found)
         cfg = Config.fromfile(path if copy == origin else copy)
-    if copy != origin:
+    if copy != origin and hasattr(cfg, '_imported_names'):
+        # In pure Python: a new Config would have for settings what the file imports.
+        object.__setattr__(cfg, '_filename', path)
+    elif copy != origin:
         cfg = Config(dict(cfg.items()), cfg_text=cfg.text, filename=path, env_variables=cfg.env_variables)
     return cfg, found & values.keys()  # not those that a file passed on to its bases
 
 
-def _rewrite(path: Path, values: dict[str, object], folder: Path, found: set[str]) -> Path:
-    """Write a copy with ``values`` into ``folder``, and of the bases too; return ``path`` where nothing changes."""
+def _rewrite(path: Path, values: dict[str, object], folder: Path, found: set[str], always: bool = False) -> Path:
+    """Write a copy with ``values`` into ``folder``, and of the bases too; return ``path`` where nothing changes.
+
+    With ``always`` there is a copy in any case.
+    """
     if path.suffix != '.py' or not path.is_file():
         return path
     text = path.read_text(encoding='utf-8')
@@ -59,8 +68,8 @@ def _rewrite(path: Path, values: dict[str, object], folder: Path, found: set[str
         tree = ast.parse(text)
     except SyntaxError:
         return path
-    if any(isinstance(node, ast.With) for node in tree.body):
-        return path  # `with read_base()`: configs in pure Python, which import each other by relative names
+    if '__file__' in text:
+        return path  # a copy would have another place
     knobs, bases = _find_knobs(tree, text)
     found |= knobs.keys() & values.keys()
     edits = [
@@ -68,10 +77,8 @@ def _rewrite(path: Path, values: dict[str, object], folder: Path, found: set[str
         for name, knob in knobs.items()
         if name in values and repr(values[name]) != repr(knob.value)
     ]
+    assigned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     if bases is not None:
-        assigned = {
-            node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
         inherited = {name: value for name, value in values.items() if name not in assigned}
         inherited |= {name: values.get(name, knob.value) for name, knob in knobs.items()}
         names = bases.value if isinstance(bases.value, list) else [bases.value]
@@ -79,7 +86,12 @@ def _rewrite(path: Path, values: dict[str, object], folder: Path, found: set[str
         copies = [name if '::' in name else str(_rewrite(Path(name), inherited, folder, found)) for name in origins]
         if edits or copies != origins:
             edits.append((bases, repr(copies)))
-    if not edits:
+    if always or any('.' not in name for name in values):
+        given = {name: value for name, value in values.items() if name in knobs or name not in assigned}
+        for module, base in _read_bases(tree, text, path.parent):
+            copy = _rewrite(base, given, folder, found, always=True)
+            edits.append((module, f'..{copy.parent.name}.{copy.stem}'))
+    if not edits and not always:
         return path
     content = text.encode()
     for knob, new in sorted(edits, key=lambda edit: edit[0].start, reverse=True):
@@ -95,9 +107,7 @@ def _rewrite(path: Path, values: dict[str, object], folder: Path, found: set[str
 def _find_knobs(tree: ast.Module, text: str) -> tuple[dict[str, Knob], Knob | None]:
     """The knobs by name, and ``_base_``."""
     found: dict[str, list[Knob]] = {}
-    line_starts = [0]
-    for line in text.encode().splitlines(keepends=True):
-        line_starts.append(line_starts[-1] + len(line))
+    line_starts = _line_starts(text)
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             try:
@@ -111,6 +121,23 @@ def _find_knobs(tree: ast.Module, text: str) -> tuple[dict[str, Knob], Knob | No
     if '_base_' in found and '_base_' not in knobs:
         return {}, None  # computed: a copy of the file would not find it
     return knobs, knobs.pop('_base_', None)
+
+
+def _read_bases(tree: ast.Module, text: str, folder: Path) -> Iterator[tuple[Knob, Path]]:
+    """The module names after ``with read_base():`` that are relative, and the files that they stand for."""
+    content, line_starts = text.encode(), _line_starts(text)
+    for block in tree.body:
+        for node in block.body if isinstance(block, ast.With) else ():
+            if isinstance(node, ast.ImportFrom) and node.level and node.module:
+                base = folder.joinpath(*['..'] * (node.level - 1), f'{node.module.replace(".", "/")}.py')
+                match = re.compile(rb'from\s+([.\w]+)').match(content, line_starts[node.lineno - 1] + node.col_offset)
+                if match and base.is_file():
+                    yield Knob(node.module, *match.span(1)), base
+
+
+def _line_starts(text: str) -> list[int]:
+    """Where each line begins, in bytes."""
+    return [0, *accumulate(len(line) for line in text.encode().splitlines(keepends=True))]
 
 
 def _is_plain(value: object) -> bool:

@@ -49,6 +49,12 @@ def check_option_names(cfg: Config, options: dict[str, object], path: str) -> No
                 f'--cfg-options {option}: {path} has no setting {steps[0]}, and nothing reads one: '
                 f'{suggest(steps[0], names)}'
             )
+        # A dict may be somebody's own, who reads it from the config.
+        if steps[0] not in read and (len(steps) == 1 or isinstance(cfg[steps[0]], (list, tuple))):
+            raise UserError(
+                f'--cfg-options {option}: when options are merged into {path}, {steps[0]} has done its work: name the '
+                'setting that was made of it, such as train_dataloader.dataset.pipeline'
+            )
         node: object = cfg
         for depth, step in enumerate(steps):
             if isinstance(node, (list, tuple)):

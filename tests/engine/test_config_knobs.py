@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from mmdet.models import GIoULoss, L1Loss
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.config_knobs import load_with_knobs
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.run_config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BASE = """
@@ -140,7 +143,6 @@ def test_scoped_bases_stay(write):
     ('name', 'text'),
     [
         ('config.json', '{"size": 3}'),
-        ('lazy.py', 'from mmengine.config import read_base\nwith read_base():\n    from .other import *\nsize = 3\n'),
         ('computed.py', "_base_ = 'oth' + 'er.py'\nsize = 3\n"),
     ],
 )
@@ -179,3 +181,50 @@ def test_the_640_recipe():
     assert cfg.load_from == 'start.pth'
     (resize,) = [step for step in cfg.test_pipeline if step.type == 'Resize']
     assert resize.scale == (512, 512)
+
+
+PURE = """
+from mmengine.config import read_base
+from mmdet.models import L1Loss
+
+with read_base():
+    from .parts.sizes import *
+
+model = dict(type=L1Loss, size=(size, size))
+own = 3
+model.update(own=own)
+"""
+
+
+@pytest.fixture
+def pure(write) -> str:
+    """A config in pure Python; ``size`` stands in a base of its base, which lies in another folder."""
+    write('parts/sizes.py', 'from mmengine.config import read_base\nwith read_base():\n    from ..size import *\n')
+    write('size.py', 'from mmdet.models import GIoULoss\nsize = 4\nhalf = size // 2\nloss = dict(type=GIoULoss)\n')
+    return write('pure.py', PURE)
+
+
+def test_pure_python(pure, tmp_path):
+    cfg, found = load_with_knobs(pure, {'size': 6, 'own': 5, 'half': 1, 'nothing': 1})
+    assert found == {'size', 'own'} and cfg.filename == pure
+    assert (cfg.model.size, cfg.model.own, cfg.half) == ((6, 6), 5, 3)
+    assert (cfg.model.type, cfg.loss.type) == (L1Loss, GIoULoss)
+    # What it imports is none of its settings.
+    cfg.dump(tmp_path / 'copy.py')
+    copy = Config.fromfile(tmp_path / 'copy.py')
+    assert set(copy) == {'size', 'half', 'loss', 'model', 'own'} and copy.model.size == (6, 6)
+
+
+def test_pure_python_as_it_is(pure):
+    for values in ({}, {'model.size': 7}):
+        cfg, found = load_with_knobs(pure, values)
+        assert not found and cfg.model.size == (4, 4) and cfg.filename == pure
+
+
+def test_what_has_done_its_work_is_refused(pure):
+    with pytest.raises(UserError) as error:
+        load_config(pure, {'half': 1}, None)
+    assert str(error.value) == (
+        f'--cfg-options half: when options are merged into {pure}, half has done its work: name the setting that was '
+        'made of it, such as train_dataloader.dataset.pipeline'
+    )

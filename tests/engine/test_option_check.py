@@ -18,6 +18,7 @@ KNOBS = REPO / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coc
     ('option', 'sentence'),
     [
         ('trian_cfg.max_epochs', 'has no setting trian_cfg, and nothing reads one: did you mean train_cfg?'),
+        ('train_pipeline.2.prob', 'train_pipeline has done its work: name the setting that was made of it, such as '),
         ('resum', 'has no setting resum, and nothing reads one: did you mean resume?'),
         ('nothing', 'has no setting nothing, and nothing reads one: there are '),
         ('default_hooks.chekpoint.interval', 'has no chekpoint there: did you mean checkpoint?'),

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
+import mmdet
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.part_names import SECTIONS, find_parts
@@ -27,9 +28,10 @@ def write_forms(plain: Path, folder: Path) -> dict[str, Path]:
         folder: For the others.
 
     Returns:
-        Beside ``plain`` and ``scoped`` (mmdet.X), ``paths`` (of classes), ``no scope`` (None, and names without one),
-        and ``pure`` (Python, which reads its base), three of which val and test differ: ``joined`` takes the data set
-        from two parts, ``list`` evaluates twice, and ``several`` has the whole data set two times, each with a metric.
+        Beside ``plain``: ``scoped`` (mmdet.X), ``paths`` (of classes), ``no scope`` (None, and names without one),
+        ``pure`` (Python, which reads its base) and ``mmdet`` (with a base of its package). In three val and test
+        differ: ``joined`` takes the data set from two parts, ``list`` evaluates twice, and ``several`` has the whole
+        data set two times, each with a metric.
     """
     cfg = Config.fromfile(plain)
     forms = {'scoped': Config(_rename_all(cfg, _scoped)), 'paths': Config(_rename_all(cfg, _full_path))}
@@ -51,6 +53,9 @@ def write_forms(plain: Path, folder: Path) -> dict[str, Path]:
         paths[name] = folder / name / plain.name
         paths[name].parent.mkdir()
         form.dump(paths[name])
+    if (Path(mmdet.__file__).parent / '.mim').is_dir():
+        paths['mmdet'] = folder / plain.name
+        paths['mmdet'].write_text(f"_base_ = 'mmdet::_base_/default_runtime.py'\n{plain.read_text()}")
     return paths
 
 

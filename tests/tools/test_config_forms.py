@@ -1,24 +1,19 @@
 """Tools give the same numbers whichever way a config names its parts and wraps its data."""
 
 import json
-import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import pytest
-from mmdet.registry import MODELS
+from mmdet.models import FasterRCNN
 
-from sparse_rcnn_ext.ablation.row_configs import put_over
-from sparse_rcnn_ext.ablation.settings import load_base
-from sparse_rcnn_ext.datasets.check import check_datasets, summarise
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.run_config import load_config, stop_early
 from sparse_rcnn_ext.export.files import WRITERS
 from sparse_rcnn_ext.export.latency_table import build
-from sparse_rcnn_ext.report import write_report
+from tests.tools import tool_results as results
 from tests.tools.config_forms import FORMS, write_forms
 from tests.tools.known_detector import write_known_detector
 
@@ -50,161 +45,26 @@ def place(detector, exported, run_here, tmp_path, monkeypatch, capsys) -> Simple
     )
 
 
-def read(name: str) -> Any:
-    return json.loads(Path(name).read_text())
-
-
-def metrics(pattern: str) -> dict[str, float]:
-    """Those of COCO, and losses, in the log of a run; no times."""
-    (path,) = Path().glob(pattern)
-    numbers = [json.loads(line) for line in path.read_text().splitlines()]
-    return {key: value for line in numbers for key, value in line.items() if 'coco/' in key or 'loss' in key}
-
-
-def test_and_keep(place: SimpleNamespace, config: Path) -> dict:
-    place.run('test.py', config, place.checkpoint, '--work-dir', 'w', '--out', 'out.json')
-    return metrics('w/*/*.json') | {path.name: read(path.name) for path in Path().glob('out*')}
-
-
-def test_views(place: SimpleNamespace, config: Path) -> dict:
-    place.run('test.py', config, place.checkpoint, '--work-dir', 'w', '--tta', '--stages', 1, '--show-dir', 'shown')
-    return metrics('w/*/*.json') | dict(pictures=sorted(path.name for path in Path('shown').iterdir()))
-
-
-def predict(place: SimpleNamespace, config: Path) -> list:
-    """With the config itself, and with the copy of it that a run leaves."""
-    load_config(str(config), None, None).dump('copy.py')
-    for name, path in (('one', config), ('two', 'copy.py')):
-        place.run('predict.py', path, place.checkpoint, place.image, '--json', f'{name}.json', '--score-thr', 0)
-    assert read('one.json') == read('two.json')
-    return read('two.json')
-
-
-def export(place: SimpleNamespace, config: Path) -> dict:
-    place.run('deploy/export.py', config, place.checkpoint, '--format', 'torchscript', '--out', 'x.torchscript')
-    return read('x.torchscript')
-
-
-def evaluate(place: SimpleNamespace, config: Path) -> dict:
-    place.capsys.readouterr()
-    place.run('deploy/evaluate.py', config, place.exported)
-    lines = [line.split(': ') for line in place.capsys.readouterr().out.splitlines() if 'coco/' in line]
-    return {name: float(value) for name, value in lines}
-
-
-def latency(place: SimpleNamespace, config: Path) -> list:
-    detector, classes = build(load_config(str(config), None, None), None)
-    return [classes, [(name, tuple(value.shape)) for name, value in detector.state_dict().items()]]
-
-
-def check(place: SimpleNamespace, config: Path) -> tuple:
-    """What is found, but for what is left out of a part; and boxes, which parts have together."""
-    facts = summarise(check_datasets(load_config(str(config), None, None), ('train', 'val', 'test'), 1))
-    boxes = Counter()
-    for part in facts['datasets']:
-        boxes[re.match(r'\w+', part['name'])[0]] += part['boxes']['kept']
-        assert part['network_scale'] == (96, 64)
-    found = {finding['key'] for finding in facts['findings']} - {'left out: not among indices', 'class without boxes'}
-    return sorted(found), boxes, facts['num_proposals']
-
-
-def flops(place: SimpleNamespace, config: Path) -> dict:
-    place.capsys.readouterr()
-    place.run('analysis/flops.py', config, '--json')
-    return json.loads(place.capsys.readouterr().out) | dict(config='')
-
-
-def stages(place: SimpleNamespace, config: Path) -> bytes:
-    place.run('analysis/visualize_stages.py', config, place.checkpoint, place.image, '--out', '.', '--side', 64)
-    return Path('2.png').read_bytes()
-
-
-def errors(place: SimpleNamespace, config: Path) -> dict:
-    place.run('analysis/analyze_errors.py', config, place.checkpoint, '--out', '.')
-    facts = read('errors.json')
-    return dict(ap50=facts['ap50'], lost=[kind['ap50_lost'] for kind in facts['kinds']])
-
-
-def browse(place: SimpleNamespace, config: Path) -> bytes:
-    place.run('analysis/browse.py', config, '--number', 1, '--side', 64, '--out', 'b.png')
-    return cv2.imread('b.png')[60:].tobytes()  # below the name
-
-
-def dial(place: SimpleNamespace, config: Path) -> list:
-    place.run('analysis/stage_dial.py', config, place.checkpoint, '--rounds', 1, '--out', '.')
-    return [(row['AP'], row['AP50']) for row in read('stage_dial.json')['rows']]
-
-
-def train(place: SimpleNamespace, config: Path) -> dict:
-    place.run('train.py', config, '--work-dir', 'run', '--seed', 0)
-    return metrics('run/*/vis_data/scalars.json')
-
-
-def report(place: SimpleNamespace, config: Path) -> list:
-    Path('run').mkdir()
-    load_config(str(config), None, None).dump('run/copy.py')
-    seen = []
-    place.monkeypatch.setattr('sparse_rcnn_ext.report.write.make_sections', lambda *args: seen.append(args[4]) or [])
-    write_report(Path('run'), place.checkpoint)
-    (evidence,) = seen
-    return [one.stats['AP'] for one in evidence.stages]
-
-
-def ablation(place: SimpleNamespace, config: Path) -> tuple:
-    load_base(config, None, 6).dump('base.py')
-    cfg = put_over(Path(__file__).parents[2] / 'configs/sparse_rcnn/ablations/stages-3.py', Path('base.py'))
-    milestones = [scheduler.get('milestones') for scheduler in cfg.param_scheduler]
-    return cfg.train_cfg.max_epochs, milestones, len(MODELS.build(cfg.model).roi_head.bbox_head)
-
-
-def speed(place: SimpleNamespace, config: Path) -> list[str]:
-    """The transforms that are timed."""
-    place.capsys.readouterr()
-    place.run('analysis/pipeline_speed.py', config, '--images', 1, '--seconds', 0)
-    return sorted(re.findall(r'^([A-Z]\w+) +[0-9.]+ +[0-9]+%', place.capsys.readouterr().out, re.MULTILINE))
-
-
-def twice(result: Any) -> Any:
-    """What a test of two data sets gives where each is the one of the plain config."""
-    if not isinstance(result, dict):
-        return result
-    split = {}
-    for key, value in result.items():
-        names = [key] if 'coco/' not in key and not key.startswith('out') else [f'one/{key}', f'two/{key}']
-        split |= {re.sub(r'(\w+)/out', r'out.\1', name): value for name in names}
-    return split
-
-
-def rounded(result: Any) -> Any:
-    """Sums of the same numbers in another order."""
-    if isinstance(result, dict):
-        return {key: rounded(value) for key, value in result.items()}
-    if isinstance(result, (list, tuple)):
-        return [rounded(value) for value in result]
-    return round(result, 9) if isinstance(result, float) else result
-
-
 NAMES = ('scoped', 'paths', 'no scope', 'pure')
 DATA = ('joined', 'several')
 USES = {
-    test_and_keep: FORMS,
-    test_views: ('pure', 'joined'),
-    predict: (*NAMES, *DATA),
-    export: (*NAMES, 'joined'),
-    evaluate: FORMS,
-    latency: NAMES,
-    check: FORMS,
-    flops: (*NAMES, 'joined'),
-    stages: ('pure',),
-    errors: ('pure', *DATA),
-    browse: ('paths', 'pure'),
-    dial: ('pure', 'joined'),
-    train: ('paths', 'no scope', 'pure', 'several'),
-    report: (*NAMES, *DATA),
-    ablation: ('scoped', 'pure'),
-    speed: ('paths', 'pure'),
+    results.keep: (*FORMS, 'mmdet'),
+    results.views: ('pure', 'joined'),
+    results.predict: (*NAMES, *DATA, 'mmdet'),
+    results.export: (*NAMES, 'joined'),
+    results.evaluate: FORMS,
+    results.latency: NAMES,
+    results.check: FORMS,
+    results.flops: (*NAMES, 'joined'),
+    results.stages: ('pure',),
+    results.errors: ('pure', *DATA),
+    results.browse: ('paths', 'pure'),
+    results.dial: ('pure', 'joined'),
+    results.train: ('paths', 'no scope', 'pure', 'several'),
+    results.report: (*NAMES, *DATA),
+    results.ablation: ('scoped', 'pure'),
+    results.speed: ('paths', 'pure'),
 }
-test_and_keep.__test__ = test_views.__test__ = False
 
 
 @pytest.fixture(scope='module')
@@ -214,6 +74,8 @@ def plain_results() -> dict[Callable, Any]:
 
 @pytest.mark.parametrize(('use', 'form'), [(use, form) for use, its in USES.items() for form in its])
 def test_same_numbers(place, forms, plain_results, use, form, monkeypatch):
+    if form not in forms:
+        pytest.skip('mmdet was installed without its configs')
     if use not in plain_results:
         Path('plain').mkdir()
         monkeypatch.chdir('plain')
@@ -221,4 +83,25 @@ def test_same_numbers(place, forms, plain_results, use, form, monkeypatch):
         monkeypatch.chdir('..')
     expected = plain_results[use]
     assert expected
-    assert rounded(use(place, forms[form])) == rounded(twice(expected) if form == 'several' else expected)
+    expected = results.twice(expected) if form == 'several' else expected
+    assert results.rounded(use(place, forms[form])) == results.rounded(expected)
+
+
+def test_refused_in_one_sentence(forms, place):
+    """Before a model is built: what is read of a file cannot be told apart, and what no Sparse R-CNN is."""
+    Path('found.json').write_text('[]')
+    with pytest.raises(SystemExit) as stop:
+        place.run('analysis/analyze_errors.py', forms['several'], '--detections', 'found.json')
+    assert str(stop.value) == (
+        'error: found.json numbers images as COCO does, and the data set is a ConcatDataset: give a checkpoint'
+    )
+    with pytest.raises(SystemExit) as stop:
+        place.run('test.py', forms['pure'], place.checkpoint, '--out', 'x.json', '--cfg-options', 'test_evaluator=[]')
+    assert str(stop.value) == 'error: --out needs a test_evaluator of type CocoMetric, whose result file it keeps'
+    cfg = load_config(str(forms['pure']), None, None)
+    cfg.model.type = FasterRCNN
+    name = 'mmdet.models.detectors.faster_rcnn.FasterRCNN'
+    with pytest.raises(UserError, match=f'is a {name}: export takes models of type'):
+        build(cfg, None)
+    with pytest.raises(UserError, match=f'needs a sparse_rcnn_ext.SparseRCNN, and the model is a {name}$'):
+        stop_early(cfg, 1)
