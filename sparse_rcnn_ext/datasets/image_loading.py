@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from sparse_rcnn_ext.datasets.joined import find_image
+
 Transform = Callable[[dict], dict | None]
 
 _DARKEST, _BRIGHTEST = 0.5, 99.5  # percent of the values that become black and white, where a range has to be found
@@ -60,13 +62,10 @@ def dataset_picture(dataset: BaseDataset, index: int) -> np.ndarray:
     """The image of a data set that its pipeline loads, for people: (H, W, 3) uint8 RGB, in the size of the file.
 
     Args:
-        dataset: A data set with a pipeline, or mmengine's wrapper of some.
+        dataset: A data set with a pipeline, or a wrapper of some.
         index: Which image.
     """
-    while hasattr(dataset, '_get_ori_dataset_idx'):
-        place = dataset._get_ori_dataset_idx(index)
-        joined = isinstance(place, tuple)
-        dataset, index = (dataset.datasets[place[0]], place[1]) if joined else (dataset.dataset, place)
+    dataset, index = find_image(dataset, index)
     results, _ = load_image(dataset.pipeline.transforms, dataset.get_data_info(index))
     return np.ascontiguousarray(as_picture(results)[..., ::-1])
 

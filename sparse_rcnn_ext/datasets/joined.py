@@ -61,6 +61,32 @@ def image_ids(dataset: Dataset, indices: Sequence[int]) -> list[int | str]:
     ]
 
 
+def refuse_shared_ids(dataset: Dataset, setting: str) -> None:
+    """See that the images of a data set can be told apart by their ids, as a metric does that judges all of them.
+
+    Args:
+        dataset: Any; only those that join or wrap others are looked at.
+        setting: Where it stands in the config, for the sentence.
+
+    Raises:
+        UserError: If two images have the same id, because they are in two files, or one is repeated.
+    """
+    if not len(dataset) or find_image(dataset, 0)[0] is dataset:
+        return
+    places: dict[int | str, tuple[Dataset, int]] = {}
+    for index in range(len(dataset)):
+        place = find_image(dataset, index)
+        number = place[0].get_data_info(place[1]).get('img_id')
+        if number in places:
+            problem = f'joins data sets that both have an image {number!r}'
+            fix = "take mmdet's MultiDatasetsEvaluator, with a metric for each"
+            if places[number] == place:
+                problem = f'has the image {number!r} more than once'
+                fix = 'leave out what repeats it (RepeatDataset, ClassBalancedDataset)'
+            raise UserError(f'{setting} {problem}, and a metric goes by the ids: {fix}')
+        places[number] = place
+
+
 def listed(names: Sequence[str]) -> str:
     """The first twenty names, and how many more there are."""
     shown = ', '.join(names[:20]) or 'none'

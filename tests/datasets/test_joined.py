@@ -4,7 +4,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from sparse_rcnn_ext.datasets.joined import find_image, image_ids, listed, settle_classes
+from sparse_rcnn_ext.datasets.joined import find_image, image_ids, listed, refuse_shared_ids, settle_classes
 from sparse_rcnn_ext.engine.errors import UserError
 
 
@@ -65,3 +65,21 @@ def test_images_behind_wrappers():
     assert find_image(mixed, 1) == (mixed.dataset.datasets[1], 0)
     # All have the id 0.
     assert image_ids(repeated, range(4)) == [0, 1, 2, 3] and image_ids(mixed, [1]) == [1]
+
+
+def test_images_of_the_same_id():
+    """Of two files, and of one that comes again; those of one data set are left to it."""
+    with pytest.raises(UserError) as error:
+        refuse_shared_ids(join({}, {}), 'test_dataloader.dataset')
+    assert str(error.value) == (
+        'test_dataloader.dataset joins data sets that both have an image 0, and a metric goes by the ids: take '
+        "mmdet's MultiDatasetsEvaluator, with a metric for each"
+    )
+    with pytest.raises(UserError) as error:
+        refuse_shared_ids(join({}, type='mmengine.RepeatDataset', times=2), 'val_dataloader.dataset')
+    assert str(error.value) == (
+        'val_dataloader.dataset has the image 0 more than once, and a metric goes by the ids: leave out what repeats '
+        'it (RepeatDataset, ClassBalancedDataset)'
+    )
+    refuse_shared_ids(join({}, type='mmengine.RepeatDataset', times=1), 'x')
+    refuse_shared_ids([1, 1], 'x')

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mmdet.models import FasterRCNN
+from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.run_config import load_config, stop_early
@@ -98,6 +99,13 @@ def test_refused_in_one_sentence(forms, place):
     with pytest.raises(SystemExit) as stop:
         place.run('test.py', forms['pure'], place.checkpoint, '--out', 'x.json', '--cfg-options', 'test_evaluator=[]')
     assert str(stop.value) == 'error: --out needs a test_evaluator of type CocoMetric, whose result file it keeps'
+    cfg = Config.fromfile(forms['several'])
+    cfg.val_evaluator = cfg.test_evaluator = cfg.test_evaluator.metrics[0]
+    cfg.dump('same.py')
+    for tool in (('test.py', 'same.py', place.checkpoint), ('deploy/evaluate.py', 'same.py', place.exported)):
+        with pytest.raises(SystemExit) as stop:
+            place.run(*tool)
+        assert str(stop.value).startswith('error: test_dataloader.dataset joins data sets that both have an image 1, ')
     cfg = load_config(str(forms['pure']), None, None)
     cfg.model.type = FasterRCNN
     name = 'mmdet.models.detectors.faster_rcnn.FasterRCNN'

@@ -29,6 +29,7 @@ if __name__ == '__main__':
 
 import numpy as np
 import torch
+from mmdet.evaluation import MultiDatasetsEvaluator
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
@@ -36,7 +37,7 @@ from mmengine.registry import EVALUATOR, init_default_scope
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
-from sparse_rcnn_ext.datasets.joined import settle_classes
+from sparse_rcnn_ext.datasets.joined import refuse_shared_ids, settle_classes
 from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
 from sparse_rcnn_ext.engine.pipeline_steps import step_name
@@ -94,6 +95,8 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
     # Metrics alone, or what mmengine's Runner takes for an evaluator.
     is_whole = isinstance(settings, dict) and 'metrics' in settings
     evaluator = EVALUATOR.build({'type': 'Evaluator', **settings}) if is_whole else Evaluator(settings)
+    if not isinstance(evaluator, MultiDatasetsEvaluator):
+        refuse_shared_ids(dataset, 'test_dataloader.dataset')
     evaluator.dataset_meta = dataset.metainfo
     for packed in tqdm(dataset, total=len(dataset), unit='image'):
         bgr = as_levels(packed['inputs'], cfg)

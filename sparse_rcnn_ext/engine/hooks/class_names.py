@@ -2,13 +2,16 @@
 
 import re
 
+from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from mmdet.evaluation import MultiDatasetsEvaluator
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import Dataset
 
-from sparse_rcnn_ext.datasets.joined import listed, settle_classes
+from sparse_rcnn_ext.datasets.joined import listed, refuse_shared_ids, settle_classes
 from sparse_rcnn_ext.datasets.label_order import labels_by_file
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
@@ -26,11 +29,13 @@ class ClassNamesHook(Hook):
     mmdet's CocoDataset labels in the order of its file. Where that is not the order of the classes, and our CocoMetric
     goes by the classes, nothing that is found would be right.
 
+    A metric of COCO tells images apart by their ids, so these are to differ in what it judges.
+
     Raises:
-        UserError: If labels are in the order of the file and our CocoMetric judges them, joined data sets differ,
-            training and validation do, the model has another number of classes than the training data, or a checkpoint
-            was trained on the same names in another order. Other names, such as ``airplane`` for ``aeroplane``, are a
-            warning.
+        UserError: If two images of a validation or test have the same id, labels are in the order of the file and our
+            CocoMetric judges them, joined data sets differ, training and validation do, the model has another number of
+            classes than the training data, or a checkpoint was trained on the same names in another order. Other names,
+            such as ``airplane`` for ``aeroplane``, are a warning.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -39,6 +44,8 @@ class ClassNamesHook(Hook):
         for phase, loop in loops.items():
             dataset = loop.dataloader.dataset if isinstance(loop, BaseLoop) else None
             _check_labels(runner, dataset, loop, f'{phase}_dataloader.dataset')
+            if _judges_all(getattr(loop, 'evaluator', None)):
+                refuse_shared_ids(dataset, f'{phase}_dataloader.dataset')
             if not isinstance(getattr(dataset, 'metainfo', None), list):
                 continue
             settle_classes(dataset, f'{phase}_dataloader.dataset')
@@ -75,6 +82,13 @@ class ClassNamesHook(Hook):
         if sorted(trained) == sorted(tested):
             raise UserError(f'{difference}: set its metainfo.classes to the order of the checkpoint')
         runner.logger.warning(f'{difference}.')
+
+
+def _judges_all(evaluator: Evaluator | None) -> bool:
+    """Whether one of COCO's metrics has the images of all data sets."""
+    if evaluator is None or isinstance(evaluator, MultiDatasetsEvaluator):
+        return False
+    return any(isinstance(metric, MMDetCocoMetric) for metric in evaluator.metrics)
 
 
 def _check_labels(runner: Runner, dataset: Dataset | None, loop: object, setting: str) -> None:
