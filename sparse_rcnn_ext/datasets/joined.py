@@ -42,7 +42,7 @@ def find_image(dataset: Dataset, index: int) -> tuple[Dataset, int]:
     while True:
         if hasattr(dataset, '_get_ori_dataset_idx'):
             place = dataset._get_ori_dataset_idx(index)
-        elif hasattr(dataset, 'dataset'):
+        elif isinstance(getattr(dataset, 'dataset', None), Dataset):
             place = index  # one that mixes images has as many as its own data set
         else:
             return dataset, index

@@ -14,6 +14,7 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import nn
 
+from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.input_channels import channel_problem
 from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests
@@ -45,7 +46,7 @@ class Predictor(DetInferencer):
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None) -> None:
         if device is not None:
             _check_device(device)
-        super().__init__(cfg, checkpoint, device, scope=cfg.get('default_scope', 'mmdet'), show_progress=False)
+        super().__init__(cfg, checkpoint, device, scope=scope_of(cfg), show_progress=False)
 
     pipeline: InferencePipeline
 
