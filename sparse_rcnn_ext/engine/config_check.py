@@ -41,7 +41,7 @@ _TAKEN_OUT = {
     'norm_cfg': {'requires_grad'},
     'dcn': {'fallback_on_stride', 'deformable_groups'},
     'upsample_cfg': {'scale_factor'},
-    'loss_cls': {'bg_cls_weight'},
+    'loss_cls': {'bg_cls_weight', 'class_weight'},
     'optim_wrapper': {'constructor', 'paramwise_cfg'},
     'param_scheduler': {'convert_to_iter_based', 'epoch_length'},
     'train_cfg': {'by_epoch'},

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 
 import torch
-from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.nn import Module
 
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
+from sparse_rcnn_ext.models.usable_losses import build_box_loss, build_class_loss, build_iou_loss, wants_iou
 from sparse_rcnn_ext.registry import MODELS
 
 # A matched box that misses its ground truth still counts as matched.
@@ -30,11 +31,18 @@ class SparseRCNNCriterion(BaseModule):
     Args:
         assigner: Matches proposals and ground truth.
         loss_cls: Loss of the classes over all proposals; focal loss of mmdet, or one whose ``target_is_iou`` is true
-            and which gets the IoU of each matched box in place of 1.
+            and which gets the IoU of each matched box in place of 1. Its ``class_weight``, a number for each class,
+            weighs all that is said of a class, matched or not, where the loss takes none itself.
         loss_bbox: L1 loss of matched boxes in units of the image's width and height; of mmdet.
         loss_iou: IoU loss of matched boxes in pixels; of mmdet.
         stage_loss_weights: Weight of each stage; None weighs all alike.
+
+    Raises:
+        UserError: If a loss cannot work, see :mod:`sparse_rcnn_ext.models.usable_losses`.
     """
+
+    one_label = False
+    """Whether the logits' last entry is "no object", as a head's whose ``one_label`` is true."""
 
     def __init__(
         self,
@@ -46,10 +54,17 @@ class SparseRCNNCriterion(BaseModule):
     ) -> None:
         super().__init__()
         self.assigner = build_own(assigner, 'model.criterion.assigner', 'HungarianAssigner', MMDET_TASK_UTILS)
-        self.loss_cls = MMDET_MODELS.build(loss_cls)
-        self.loss_bbox = MMDET_MODELS.build(loss_bbox)
-        self.loss_iou = MMDET_MODELS.build(loss_iou)
+        self.loss_cls, class_weight = self.build_class_loss(loss_cls)
+        weight = None if class_weight is None else torch.tensor(class_weight)  # (K,)
+        self.register_buffer('class_weight', weight, persistent=False)
+        self.loss_bbox = build_box_loss(loss_bbox)
+        self.loss_iou = build_iou_loss(loss_iou)
         self.stage_loss_weights = stage_loss_weights
+
+    @staticmethod
+    def build_class_loss(settings: dict) -> tuple[Module, list[float] | None]:
+        """``loss_cls``, and the weights of the classes that it does not apply itself."""
+        return build_class_loss(settings)
 
     def forward(self, outputs: StageOutputs, targets: Targets) -> dict[str, Tensor]:
         """Losses by stage and kind.
@@ -97,6 +112,8 @@ class SparseRCNNCriterion(BaseModule):
         """
         # One-hot, because mmdet's FocalLoss takes its portable path for targets of the logits' shape.
         losses = self.loss_cls(logits.flatten(0, 2), one_hot.flatten(0, 2), reduction_override='none')
+        if self.class_weight is not None:
+            losses = losses * self.class_weight.to(losses)
         return losses.view(len(logits), -1).sum(1) / normaliser
 
     def _terms(self, logits: Tensor, boxes: Tensor, pairs: MatchedPairs, targets: Targets) -> dict[str, Tensor]:
@@ -130,12 +147,14 @@ class SparseRCNNCriterion(BaseModule):
         loss_bbox = self.loss_bbox(matched_boxes / scale, target_boxes / scale, reduction_override='none')
         terms['loss_bbox'] = add_up(loss_bbox.sum(2), weight) / normaliser + no_loss
         loss_iou = self.loss_iou(near_boxes.flatten(0, 1), target_boxes.flatten(0, 1), reduction_override='none')
-        terms['loss_iou'] = add_up(loss_iou.view(num_stages, -1), weight) / normaliser
+        # Some give a number for each of a box's sides.
+        loss_iou = loss_iou.view(num_stages, num_matched, -1).sum(2)
+        terms['loss_iou'] = add_up(loss_iou, weight) / normaliser
         return terms
 
     def _truth(self, boxes: Tensor, target_boxes: Tensor) -> Tensor:
         """What the class loss wants of matched proposals: 1, or their IoU; (S, M, 4) xyxy to () or (S, M)."""
-        if not getattr(self.loss_cls, 'target_is_iou', False):
+        if not wants_iou(self.loss_cls):
             return boxes.new_ones(())
         return bbox_overlaps(boxes, target_boxes, is_aligned=True).clamp(min=LEAST_IOU)
 

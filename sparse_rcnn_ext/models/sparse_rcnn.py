@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.models.fitting_parts import check_classes
 from sparse_rcnn_ext.models.own_parts import build_own, check_keys
 from sparse_rcnn_ext.models.post_process import inside_image, top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
@@ -41,8 +42,8 @@ class SparseRCNN(BaseDetector):
 
     Raises:
         UserError: If ``test_cfg.num_stages`` is no number of stages that there are, ``test_cfg.score_thr`` no score,
-            ``test_cfg.clip_boxes`` no bool, ``test_cfg`` or ``train_cfg`` has a setting that nothing reads, or a part
-            is mmdet's where it has to be ours.
+            ``test_cfg.clip_boxes`` no bool, ``test_cfg`` or ``train_cfg`` has a setting that nothing reads, a part
+            is mmdet's where it has to be ours, or parts do not fit each other.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class SparseRCNN(BaseDetector):
         self.rpn_head = build_own(rpn_head, 'model.rpn_head', 'EmbeddingRPNHead')
         self.roi_head = build_own(roi_head, 'model.roi_head', 'SparseRoIHead')
         self.criterion = build_own(criterion, 'model.criterion', 'SparseRCNNCriterion')
+        check_classes(self.roi_head, self.criterion)
         self.denoising = MMDET_MODELS.build(denoising) if denoising else None
         max_per_img = test_cfg.get('max_per_img')
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img

@@ -40,6 +40,12 @@ def test_no_false_alarm_on_configs_of_mmdet(folder):
         check_config(Config.fromfile(path), str(path))
 
 
+def test_class_weights_of_any_loss_pass():
+    cfg = Config.fromfile(RECIPE)
+    cfg.merge_from_dict({'model.criterion.loss_cls.class_weight': [1.0] * 80})
+    check_config(cfg, 'my.py')
+
+
 @pytest.mark.parametrize(
     ('setting', 'value', 'sentence'),
     [

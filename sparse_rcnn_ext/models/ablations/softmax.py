@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from sparse_rcnn_ext.models.criterion import SparseRCNNCriterion
 from sparse_rcnn_ext.models.dii_head import DIIHead
+from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.registry import MODELS
 
 
@@ -74,7 +75,17 @@ class SoftmaxCriterion(SparseRCNNCriterion):
     Args:
         assigner, loss_bbox, loss_iou, stage_loss_weights: See :class:`SparseRCNNCriterion`.
         loss_cls: :class:`NoObjectCrossEntropy`.
+
+    Raises:
+        UserError: If ``loss_cls`` is mmdet's, or a loss of boxes cannot work.
     """
+
+    one_label = True
+
+    @staticmethod
+    def build_class_loss(settings: dict) -> tuple[nn.Module, None]:
+        """See the base."""
+        return build_own(settings, 'model.criterion.loss_cls', 'NoObjectCrossEntropy'), None
 
     def class_loss(self, logits: Tensor, one_hot: Tensor, normaliser: Tensor) -> Tensor:
         """Loss of each stage (S,), from (S, B, N, K + 1) logits and truth; no object is a row of zeros."""
