@@ -31,6 +31,8 @@ _OF_RUNNER = {
     'wrap_model': 'model_wrapper_cfg',
     '__init__': 'what the Runner is made from',
 }
+# Of numpy, where a data set of mmdet keeps no image.
+_NO_IMAGE = 'need at least one array to concatenate'
 _LONGEST = 300
 
 
@@ -56,6 +58,8 @@ def explain_build_error(error: BaseException) -> str | None:
         return None
     # The text of a KeyError is its key alone.
     reason = repr(error) if isinstance(error, KeyError) or not str(error) else ' '.join(str(error).split())
+    if _NO_IMAGE in reason:
+        reason = 'no image is left: none has a box of metainfo.classes, as these are written, or filter_cfg drops all'
     return f'{found} cannot be used: {_short(reason)}: correct that setting in the config or in --cfg-options'
 
 

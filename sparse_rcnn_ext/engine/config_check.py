@@ -48,6 +48,8 @@ _TAKEN_OUT = {
     'default_hooks': {'priority'},
     'custom_hooks': {'priority'},
 }
+# Settings of a data loader that torch takes with worker processes only, and what they are without.
+_WITHOUT_WORKERS = {'persistent_workers': False, 'prefetch_factor': None, 'timeout': 0}
 _NEARLY = 0.9
 # The others may be lists too.
 _ONE_DICT = ('model', '_dataloader', '_cfg', '_wrapper', 'default_hooks', 'visualizer', 'log_processor')
@@ -113,6 +115,12 @@ def check_config(cfg: Config, path: str) -> None:
 def _check_data(loader: dict, setting: str, path: str) -> None:
     """What is looked at for missing files before a part is built."""
     _check_kind(loader.get('dataset', {}), dict, f'{setting}.dataset', 'a dict of settings', path)
+    for name, without in _WITHOUT_WORKERS.items():
+        if loader.get(name) and not loader.get('num_workers'):
+            raise UserError(
+                f'{setting}.{name} in {path} is {loader[name]!r}, which needs workers: '
+                f'set it to {without}, or {setting}.num_workers to at least 1'
+            )
     for node in _walk(loader.get('dataset', {}), f'{setting}.dataset', ''):
         for key in ('data_root', 'ann_file'):
             _check_kind(node.settings.get(key), (str, type(None)), f'{node.path}.{key}', 'a path', path)

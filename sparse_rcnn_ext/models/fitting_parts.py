@@ -1,5 +1,8 @@
 """Whether the parts of a detector that a config has put together fit each other."""
 
+from collections.abc import Sequence
+
+from torch import Tensor
 from torch.nn import Module
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -28,3 +31,56 @@ def check_classes(roi_head: Module, criterion: Module) -> None:
             f'model.criterion.loss_cls.class_weight has {len(found[0])} numbers for {number} classes: '
             'set it to as many as model.roi_head.bbox_head.num_classes'
         )
+
+
+def check_levels(backbone: Module, neck: Module, readers: dict[str, Module]) -> None:
+    """See that backbone, neck and those who read the pyramid have as many levels; what is not told is not compared.
+
+    Args:
+        backbone: With ``out_indices``, if they are known.
+        neck: With ``in_channels``, one for each level, and ``num_outs``, if they are known.
+        readers: By the setting of their strides.
+
+    Raises:
+        UserError: Names both settings.
+    """
+    given, taken = getattr(backbone, 'out_indices', None), getattr(neck, 'in_channels', None)
+    if isinstance(given, (list, tuple)) and isinstance(taken, (list, tuple)) and len(given) != len(taken):
+        raise UserError(
+            f'model.backbone.out_indices gives {_levels(len(given))} and model.neck.in_channels takes {len(taken)}: '
+            'set both for the same levels'
+        )
+    made = getattr(neck, 'num_outs', None)
+    for setting, reader in readers.items():
+        strides = getattr(reader, 'featmap_strides', None)
+        if type(made) is int and strides is not None and made != len(strides):
+            raise UserError(
+                f'model.neck.num_outs makes {_levels(made)} and {setting} names {len(strides)} strides: '
+                'set both for the same levels'
+            )
+
+
+def check_strides(image: Tensor, pyramid: Sequence[Tensor], strides: Sequence[int], setting: str) -> None:
+    """See that each level is as fine as its stride says; shapes alone are read.
+
+    Args:
+        image: (B, 3, H, W).
+        pyramid: Levels (B, C, H_l, W_l).
+        strides: One for each level.
+        setting: Where they stand.
+
+    Raises:
+        UserError: Names ``setting`` and the strides that there are.
+    """
+    height = image.shape[-2]
+    # Networks round up or down where a side is no multiple.
+    if any(abs(level.shape[-2] - height / stride) > 1 for level, stride in zip(pyramid, strides)):
+        found = [round(height / level.shape[-2]) for level in pyramid]
+        raise UserError(
+            f'{setting} is {tuple(strides)}, and the levels of the neck have the strides {found}: '
+            'set it to these, or model.backbone.out_indices and model.neck.start_level for others'
+        )
+
+
+def _levels(number: int) -> str:
+    return f'{number} level{"s" if number > 1 else ""}'

@@ -54,6 +54,7 @@ class RoIFeatures(BaseModule):
         super().__init__()
         self.output_size = output_size
         self.sampling_ratio = sampling_ratio
+        self.featmap_strides = tuple(featmap_strides)
         self.register_buffer('strides', torch.tensor(featmap_strides), persistent=False)
         self.finest_scale = finest_scale
         self.level_eps = level_eps

@@ -7,13 +7,14 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.models.fitting_parts import check_classes
+from sparse_rcnn_ext.models.fitting_parts import check_classes, check_levels, check_strides
 from sparse_rcnn_ext.models.own_parts import build_own, check_keys
 from sparse_rcnn_ext.models.post_process import inside_image, top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors, pack_targets
 from sparse_rcnn_ext.registry import MODELS
 
+STRIDES = 'model.roi_head.roi_features.featmap_strides'
 TEST_SETTINGS = ('max_per_img', 'num_stages', 'score_thr', 'clip_boxes')
 
 
@@ -70,6 +71,10 @@ class SparseRCNN(BaseDetector):
         self.roi_head = build_own(roi_head, 'model.roi_head', 'SparseRoIHead')
         self.criterion = build_own(criterion, 'model.criterion', 'SparseRCNNCriterion')
         check_classes(self.roi_head, self.criterion)
+        pooling = getattr(self.roi_head, 'roi_features', None)
+        readers = {STRIDES: pooling, 'model.rpn_head.featmap_strides': self.rpn_head}
+        check_levels(self.backbone, self.neck, readers)
+        self.strides = getattr(pooling, 'featmap_strides', ())
         self.denoising = MMDET_MODELS.build(denoising) if denoising else None
         max_per_img = test_cfg.get('max_per_img')
         self.max_per_img = self.rpn_head.num_proposals if max_per_img is None else max_per_img
@@ -118,10 +123,14 @@ class SparseRCNN(BaseDetector):
         Args:
             batch_inputs: (B, 3, H, W), normalised and padded.
             batch_data_samples: One per image, with ``gt_instances`` and the meta key ``img_shape``.
+
+        Raises:
+            UserError: If the levels of the pyramid are not as fine as the RoI features are told.
         """
         image_whwh = pack_image_whwh(batch_data_samples, batch_inputs)
         targets = pack_targets(batch_data_samples, image_whwh)
         pyramid = self.extract_feat(batch_inputs)
+        check_strides(batch_inputs, pyramid, self.strides, STRIDES)
         proposals, losses = self.rpn_head.propose_and_learn(image_whwh, pyramid, targets)
         if self.denoising is None:
             outputs = self.roi_head(pyramid, *proposals, num_stages=self._num_stages())

@@ -96,6 +96,18 @@ def test_setting_that_its_class_does_not_take(setting, meant):
     assert text.endswith(f': did you mean {meant}?')
 
 
+@pytest.mark.parametrize(
+    ('name', 'value', 'without'), [('persistent_workers', True, False), ('prefetch_factor', 2, None), ('timeout', 9, 0)]
+)
+def test_settings_of_workers_without_any(name, value, without):
+    none = {'val_dataloader.num_workers': 0, 'val_dataloader.persistent_workers': False}
+    text = mistake({**none, f'val_dataloader.{name}': value})
+    assert text == (
+        f'val_dataloader.{name} in my.py is {value}, which needs workers: '
+        f'set it to {without}, or val_dataloader.num_workers to at least 1'
+    )
+
+
 def test_nothing_near():
     assert mistake({'model.xyz': 3}) == (
         'model.xyz in my.py is nothing that sparse_rcnn_ext.SparseRCNN takes: there are backbone, criterion, '
@@ -126,6 +138,7 @@ def test_no_dict():
         {'visualizer.vis_backends.0': dict(type='WandbVisBackend', init_kwargs=dict(project='x'))},
         {'custom_hooks': [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.1, gamma=10, priority=49)]},
         {'default_hooks.checkpoint.save_best': 'auto', 'default_hooks.logger': None},
+        {'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False},
         {'train_dataloader.collate_fn': dict(type='pseudo_collate'), 'train_dataloader.num_batch_per_epoch': 2},
         {'model.neck.norm_cfg': dict(type='GN', num_groups=4, requires_grad=True)},
     ],

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from sparse_rcnn_ext.datasets.joined import listed, refuse_shared_ids, settle_classes
 from sparse_rcnn_ext.datasets.label_order import labels_by_file
+from sparse_rcnn_ext.datasets.learnable import check_boxes, shared_files
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
 from sparse_rcnn_ext.registry import HOOKS
@@ -22,6 +23,8 @@ from sparse_rcnn_ext.registry import HOOKS
 class ClassNamesHook(Hook):
     """Compares the class names of training and validation, their number with ``num_classes`` of the model's box heads,
     and in a test the names of the checkpoint with those of the data.
+
+    Training data without a box of the classes end a run too, and a validation on the images that are learned is told.
 
     Data sets that are joined may differ in their palettes, and whatever else, but not in their classes: the first one's
     metainfo is that of all.
@@ -34,8 +37,8 @@ class ClassNamesHook(Hook):
     Raises:
         UserError: If two images of a validation or test have the same id, labels are in the order of the file and our
             CocoMetric judges them, joined data sets differ, training and validation do, the model has another number of
-            classes than the training data, or a checkpoint was trained on the same names in another order. Other names,
-            such as ``airplane`` for ``aeroplane``, are a warning.
+            classes than the data, no image of the training has a box of the classes, or a checkpoint was trained on the
+            same names in another order. Other names, such as ``airplane`` for ``aeroplane``, are a warning.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -64,8 +67,18 @@ class ClassNamesHook(Hook):
                     f'training has the classes {listed(trained)} and validation {listed(validated)}: '
                     'set metainfo.classes of both data sets to the same names in the same order'
                 )
+            for path in shared_files(runner.train_dataloader.dataset, runner._val_loop.dataloader.dataset):
+                runner.logger.warning(
+                    f'Training and validation take the same images, those of {path}: the AP tells nothing about others.'
+                )
         if trained:
-            _check_number(runner, trained)
+            _check_number(runner, trained, 'training')
+        check_boxes(runner.train_dataloader.dataset, 'train_dataloader.dataset')
+
+    def before_test(self, runner: Runner) -> None:
+        """Compare the model with what it is tested on."""
+        if tested := _names(runner._test_loop):
+            _check_number(runner, tested, 'test')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare what a tested model was trained on with what it is tested on."""
@@ -102,7 +115,7 @@ def _check_labels(runner: Runner, dataset: Dataset | None, loop: object, setting
         runner.logger.warning(f'{sentence}, or names in pictures and results are those of other classes')
 
 
-def _check_number(runner: Runner, classes: tuple[str, ...]) -> None:
+def _check_number(runner: Runner, classes: tuple[str, ...], phase: str) -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     for name, part in model.named_modules():
         number = getattr(part, 'num_classes', None)
@@ -110,7 +123,7 @@ def _check_number(runner: Runner, classes: tuple[str, ...]) -> None:
         if 'bbox_head' in name.split('.') and type(number) is int and number != len(classes):
             setting = 'model.' + re.sub(r'\.\d+', '', name)
             raise UserError(
-                f'{setting}.num_classes is {number}, and the training data have {len(classes)} classes '
+                f'{setting}.num_classes is {number}, and the {phase} data have {len(classes)} classes '
                 f'({listed(classes)}): set it to {len(classes)}, or metainfo.classes of the data sets to those meant'
             )
 

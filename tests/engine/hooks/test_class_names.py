@@ -63,6 +63,15 @@ def test_model_of_another_number_of_classes(tmp_path, number):
     make_runner(tmp_path, [], model).train()  # the stack alone trains on
 
 
+@pytest.mark.parametrize('number', [1, 80])
+def test_tested_model_of_another_number_of_classes(tmp_path, number):
+    model = SmallDetector(number)
+    for stage in model.roi_head.bbox_head:
+        stage.num_classes = number
+    with pytest.raises(UserError, match=f'num_classes is {number}, and the test data have 2 classes'):
+        make_runner(tmp_path, [ClassNamesHook()], model).test()
+
+
 def test_model_of_the_same_number_of_classes(tmp_path):
     model = SmallDetector(2)
     for stage in model.roi_head.bbox_head:
@@ -135,8 +144,8 @@ def test_joined_data_sets_of_other_classes(tmp_path, phase):
         runner.test() if phase == 'test' else runner.train()
 
 
-def labelled(tmp_path, kind: str, classes: tuple[str, ...], **wrapper) -> DataLoader:
-    path = write(tmp_path / 'truth.json', cats_and_dogs(), tmp_path / 'images')
+def labelled(tmp_path, kind: str, classes: tuple[str, ...], content=None, **wrapper) -> DataLoader:
+    path = write(tmp_path / 'truth.json', content or cats_and_dogs(), tmp_path / 'images')
     settings = dict(ann_file=str(path), data_prefix=dict(img=str(tmp_path / 'images')), metainfo=dict(classes=classes))
     dataset = dict(type=kind, pipeline=[PackNothing()], **settings)
     init_default_scope('mmdet')
@@ -173,6 +182,35 @@ def test_labels_in_the_order_of_the_file(tmp_path, wrapper, caplog):
 )
 def test_labels_in_the_order_of_the_classes(tmp_path, kind, classes):
     assert list(labels_by_file(labelled(tmp_path, kind, classes).dataset)) == []
+
+
+def test_a_class_that_the_file_lacks_moves_those_behind_it(tmp_path):
+    for classes, by_file in ((('cat', 'owl', 'dog'), ['cat', 'dog']), (('cat', 'dog', 'owl'), None)):
+        found = list(labels_by_file(labelled(tmp_path, 'CocoDataset', classes).dataset))
+        assert found == ([(str(tmp_path / 'truth.json'), by_file)] if by_file else [])
+
+
+def test_nothing_to_learn(tmp_path):
+    content = cats_and_dogs()
+    content['annotations'] = [box for box in content['annotations'] if box['category_id'] == 7]
+    loader = labelled(tmp_path, 'sparse_rcnn_ext.CocoDataset', ('cat',), content)
+    settings = dict(val_dataloader=None, val_evaluator=None, val_cfg=None)
+    with pytest.raises(UserError, match=r'none of the 3 images of train_dataloader\.dataset has a box of the classes '):
+        make_runner(tmp_path, [ClassNamesHook()], SmallDetector(1), train_dataloader=loader, **settings).train()
+    assert not (tmp_path / 'epoch_1.pth').exists()
+
+
+@pytest.mark.parametrize('indices', [None, [0, 1]])
+def test_validation_on_the_images_that_are_learned(tmp_path, indices, caplog):
+    kind, classes = 'sparse_rcnn_ext.CocoDataset', ('cat', 'dog')
+    loaders = dict(train_dataloader=labelled(tmp_path, kind, classes), val_dataloader=labelled(tmp_path, kind, classes))
+    if indices:
+        loaders['val_dataloader'].dataset._indices = indices
+    runner = make_runner(tmp_path, [ClassNamesHook()], SmallDetector(2), **loaders)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    line = f'Training and validation take the same images, those of {tmp_path}/truth.json: '
+    assert caplog.text.count(line) == (indices is None)
 
 
 def test_on_by_default(repo_dir):
