@@ -15,6 +15,7 @@ from .config_check import check_config
 from .config_knobs import load_with_knobs
 from .config_parts import part_class, part_name, scope_of
 from .errors import UserError
+from .font_file import font_file
 from .last_checkpoint import agree_on_last_checkpoint
 from .option_check import check_option_names
 from .safetensors_file import SUFFIX
@@ -55,12 +56,13 @@ def load_config(path: str, options: dict | None, work_dir: str | None) -> Config
 
     Raises:
         UserError: If there is no such file, it is no config, an option does not fit it, or a type or a setting in it
-            is nothing that there is.
+            is nothing that there is; or ``SPARSE_RCNN_FONT`` names no font, which pictures at the end would need.
 
     Returns:
         The config; ``default_scope`` is never None, so that a name means the same in every tool.
     """
     check_config_file(path)
+    font_file()
     options = options or {}
     try:
         cfg, knobs = load_with_knobs(path, options)

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from sparse_rcnn_ext.visualization.fonts import readable_text
+from sparse_rcnn_ext.visualization.fonts import readable_text, untold_glyphs
 from sparse_rcnn_ext.visualization.palette import PALETTE
 
 DPI = 100
@@ -74,8 +74,10 @@ def new_chart(folder: Path, name: str, alt: str, size: tuple[float, float], char
         no_metadata = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
         with readable_text(figure):
             figure.savefig(folder / f'{name}.png', facecolor='white')
-            # Settled by the first drawing, which takes as long as all the rest.
-            figure.set_layout_engine('none')
+        # Settled by the first drawing, which takes as long as all the rest.
+        figure.set_layout_engine('none')
+        # Its texts stay texts, for which a browser has fonts of its own.
+        with untold_glyphs():
             figure.savefig(text, format='svg', facecolor='none', metadata=no_metadata)
     charts.append(Chart(name, _for_page(text.getvalue(), alt), alt))
 

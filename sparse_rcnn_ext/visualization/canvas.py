@@ -9,7 +9,7 @@ from matplotlib.textpath import TextPath
 from mmdet.visualization import DetLocalVisualizer
 from torch import Tensor
 
-from .fonts import font_families, untold_glyphs
+from .fonts import font_families, readable, untold_glyphs
 from .palette import BLACK, Color, ink_on
 
 FONT_SIZE = 10.0  # points, of labels at boxes of _FULL_SIZE and more
@@ -92,7 +92,7 @@ class Canvas:
     def _write(self, text: str, box: np.ndarray, color: Color) -> None:
         points = self.visualizer.dpi / 72
         font_size = float(np.clip(np.sqrt((box[2:] - box[:2]).prod()) / _FULL_SIZE * FONT_SIZE, _SMALL_FONT, FONT_SIZE))
-        families = font_families(text)
+        families, text = font_families(text), readable(text)
         with untold_glyphs():
             extent = TextPath((0, 0), text, size=font_size, prop=FontProperties(family=families)).get_extents()
         width = (extent.width + 2 * _PAD) * points

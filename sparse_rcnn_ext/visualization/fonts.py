@@ -5,14 +5,18 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import groupby
 
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 from mmengine.logging import print_log
+
+from sparse_rcnn_ext.engine.font_file import FONT, font_file
 
 BASE = 'DejaVu Sans'
 """Comes with matplotlib."""
@@ -27,13 +31,27 @@ _reported: set[str] = set()
 def font_families(text: str) -> list[str]:
     """What matplotlib is to draw a text with: its own font, then installed ones that have what that lacks.
 
-    A character that none has is told in the log, once.
+    A character that none has is told in the log, once; :func:`readable` has what is drawn in its place.
+
+    Raises:
+        UserError: If ``SPARSE_RCNN_FONT`` names no font file.
     """
     return list(_families(frozenset(filter(_is_visible, text))))
 
 
+def readable(text: str) -> str:
+    """A text with the codes of those characters that no font has, such as \\u7ea2, rather than empty boxes."""
+    missing = _fallbacks(frozenset(filter(_is_visible, text)))[1]
+    return ''.join(one.encode('unicode_escape').decode() if one in missing else one for one in text)
+
+
 def font_runs(text: str) -> list[tuple[str, str]]:
-    """A text in parts, each with the path of the font that has it, for Pillow, which draws with one at a time."""
+    """A readable text in parts, each with the path of the font that has it, for Pillow, which draws with one at a time.
+
+    Raises:
+        UserError: See :func:`font_families`.
+    """
+    text = readable(text)
     files = [_base_file(), *(entry.fname for entry in _fallbacks(frozenset(filter(_is_visible, text)))[0])]
 
     def file_of(character: str) -> str:
@@ -44,18 +62,38 @@ def font_runs(text: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def readable_text(figure: Figure) -> Iterator[None]:
-    """While a figure is saved: all its texts in :func:`font_families`."""
+    """While a figure is saved as pixels: all its texts :func:`readable`, and from now on in :func:`font_families`."""
     texts = figure.findobj(Text)
     families = font_families(''.join(text.get_text() for text in texts))
     for text in texts if len(families) > 1 else ():
         text.set_fontfamily(families)
-    with untold_glyphs():
-        yield
+    contents = [text.get_text() for text in texts]
+    formatters = {axis: axis.get_major_formatter() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)}
+    # They write a tick's text anew for each drawing.
+    kinds = (FixedFormatter, FuncFormatter, StrCategoryFormatter)
+    formatters = {axis: formatter for axis, formatter in formatters.items() if isinstance(formatter, kinds)}
+    for text, content in zip(texts, contents):
+        text.set_text(readable(content))
+    for axis, formatter in formatters.items():
+        axis.set_major_formatter(partial(_formatted, formatter))
+    try:
+        with untold_glyphs():
+            yield
+    finally:
+        for text, content in zip(texts, contents):
+            text.set_text(content)
+        for axis, formatter in formatters.items():
+            axis.set_major_formatter(formatter)
+
+
+def _formatted(formatter: Formatter, place: float, number: int | None) -> str:
+    # Some are given numbers for texts.
+    return readable(str(formatter(place, number)))
 
 
 @contextmanager
 def untold_glyphs() -> Iterator[None]:
-    """Without matplotlib's warning for each character that no font has, after ours."""
+    """Without matplotlib's warning for each character that a font lacks, after ours."""
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='Glyph .* missing from')
         yield
@@ -68,8 +106,9 @@ def _families(characters: frozenset[str]) -> tuple[str, ...]:
     if new:
         _reported.update(new)
         print_log(
-            f'no font here has {" ".join(new)}: pictures show empty boxes instead; install one that has, such as Noto '
-            'Sans CJK for Chinese, Japanese and Korean (apt install fonts-noto-cjk) or Noto Sans (fonts-noto)',
+            f'no font here has {" ".join(new)}: pictures show codes such as {readable(new[0])} instead; install one '
+            'that has, such as Noto Sans CJK for Chinese, Japanese and Korean (apt install fonts-noto-cjk) or Noto '
+            f'Sans (fonts-noto), or set the environment variable {FONT} to a font file that has',
             logger='current',
             level=logging.WARNING,
         )
@@ -81,7 +120,7 @@ def _fallbacks(characters: frozenset[str]) -> tuple[tuple[FontEntry, ...], froze
     """Fonts with what the base lacks, as few as it takes, and what none of them has."""
     missing = frozenset(character for character in characters if ord(character) not in _characters(_base_file()))
     found = []
-    for entry in _candidates() if missing else ():
+    for entry in (*_chosen(), *_candidates()) if missing else ():
         there = frozenset(character for character in missing if ord(character) in _characters(entry.fname))
         if there:
             found.append(entry)
@@ -89,6 +128,19 @@ def _fallbacks(characters: frozenset[str]) -> tuple[tuple[FontEntry, ...], froze
         if not missing:
             break
     return tuple(found), missing
+
+
+def _chosen() -> list[FontEntry]:
+    """The font that is set, under a name of its own: another of its family may be installed."""
+    file = font_file()
+    if file is None:
+        return []
+    known = [entry for entry in fontManager.ttflist if entry.name.startswith(FONT) and entry.fname == file]
+    if not known:
+        # A name is parsed: it must have no hyphen or colon.
+        known = [FontEntry(fname=file, name=f'{FONT} {len(fontManager.ttflist)}')]
+        fontManager.ttflist += known
+    return known
 
 
 def _candidates() -> list[FontEntry]:

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from sparse_rcnn_ext.datasets.image_loading import dataset_picture
 from sparse_rcnn_ext.registry import HOOKS
-from sparse_rcnn_ext.visualization.fonts import font_families, untold_glyphs
+from sparse_rcnn_ext.visualization.fonts import font_families, readable, untold_glyphs
 
 
 @HOOKS.register_module()
@@ -41,7 +41,8 @@ class PicturesHook(DetVisualizationHook):
         self._images = os.path.commonpath({os.path.dirname(_whole(path)) for path in self._places})  # noqa: PTH120
         families = font_families(''.join((self._visualizer.dataset_meta or {}).get('classes', ())))
         # Of one text, as it draws one at a time.
-        self._visualizer.draw_texts = partial(self._visualizer.draw_texts, font_families=[families])
+        draw = partial(self._visualizer.draw_texts, font_families=[families])
+        self._visualizer.draw_texts = lambda text, *where, **style: draw(readable(text), *where, **style)
 
     def after_test(self, runner: Runner) -> None:
         """Leave the visualizer as it was."""
