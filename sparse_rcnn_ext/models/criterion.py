@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import Module
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
@@ -78,7 +79,7 @@ class SparseRCNNCriterion(BaseModule):
             matched proposals whose best class is right.
 
         Raises:
-            ValueError: If ``stage_loss_weights`` are not as many as the stages.
+            UserError: If ``stage_loss_weights`` are not as many as the stages.
         """
         outputs = in_full_precision(outputs)
         with torch.autocast(outputs.logits.device.type, enabled=False):
@@ -99,10 +100,13 @@ class SparseRCNNCriterion(BaseModule):
         }
 
     def stage_weights(self, num_stages: int) -> Sequence[float]:
-        """How much the losses of each stage count; raises ValueError if as many are not set."""
+        """How much the losses of each stage count; raises UserError if as many are not set."""
         weights = [1.0] * num_stages if self.stage_loss_weights is None else self.stage_loss_weights
         if len(weights) != num_stages:
-            raise ValueError(f'criterion.stage_loss_weights has {len(weights)} weights for {num_stages} stages.')
+            raise UserError(
+                f'model.criterion.stage_loss_weights has {len(weights)} weights for {num_stages} stages: '
+                'give one for each, or None to weigh all alike'
+            )
         return weights
 
     def class_loss(self, logits: Tensor, one_hot: Tensor, normaliser: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.bag_pooling import BagGradients, pool_bags, share_rows
 from sparse_rcnn_ext.registry import MODELS
 
@@ -66,12 +67,12 @@ class RoIFeatures(BaseModule):
             pyramid: One level (B, C, H_l, W_l) for each stride, finest first.
 
         Raises:
-            ValueError: If the number of levels is not that of the strides.
+            UserError: If the number of levels is not that of the strides.
         """
         if len(pyramid) != len(self.strides):
-            raise ValueError(
+            raise UserError(
                 f'RoIFeatures got {len(pyramid)} pyramid levels for {len(self.strides)} featmap_strides: '
-                "set the neck's num_outs and roi_head.roi_features.featmap_strides alike."
+                'set model.neck.num_outs and model.roi_head.roi_features.featmap_strides alike'
             )
         dtype = torch.promote_types(pyramid[0].dtype, torch.float32)
         rows = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in pyramid]).to(dtype)  # (R, C)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models import criterion as criterion_module
 from sparse_rcnn_ext.models.criterion import SparseRCNNCriterion
 from sparse_rcnn_ext.registry import MODELS
@@ -110,8 +111,8 @@ def test_stage_loss_weights_weigh_losses_alone():
 
 @pytest.mark.parametrize('weights', [[1.0], [1.0] * 4])
 def test_wrong_number_of_stage_loss_weights(weights):
-    message = rf'criterion\.stage_loss_weights has {len(weights)} weights for 3 stages\.'
-    with pytest.raises(ValueError, match=message):
+    message = rf'criterion\.stage_loss_weights has {len(weights)} weights for 3 stages: give one for each'
+    with pytest.raises(UserError, match=message):
         make_criterion(weights)(*make_scene((3, 2), num_stages=3))
 
 

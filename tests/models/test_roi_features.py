@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.roi_features import RoIFeatures
 from tests.reference.boxes import area, pyramid_level
 from tests.reference.roi_align import level_index, roi_features
@@ -154,7 +155,7 @@ def test_bfloat16_pyramid_is_pooled_in_float32():
 
 
 def test_wrong_number_of_levels():
-    with pytest.raises(ValueError, match=r'got 3 pyramid levels for 4 featmap_strides.*num_outs'):
+    with pytest.raises(UserError, match=r'got 3 pyramid levels for 4 featmap_strides.*num_outs'):
         RoIFeatures().tabulate(make_pyramid()[:3])
 
 

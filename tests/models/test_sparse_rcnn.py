@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparse_rcnn_ext.engine.errors import UserError
 from tests.models.small_model import PROPOSALS, STAGES, build_model, make_images, make_sample
 
 SIZES = [(64, 90), (50, 128), (96, 60)]
@@ -111,14 +112,16 @@ def test_weights_that_diverged_show_in_the_losses_of_their_stages():
 
 
 def test_wrong_number_of_pyramid_levels():
-    model = build_model({'model.neck.num_outs': 5})
-    with pytest.raises(ValueError, match=r'5 pyramid levels for 4 featmap_strides'):
+    strides = [4, 8, 16, 32, 64]
+    model = build_model({'model.neck.num_outs': 5, 'model.roi_head.roi_features.featmap_strides': strides})
+    model.roi_head.roi_features.strides = torch.tensor(strides[:4])  # as with a neck that does not tell
+    with pytest.raises(UserError, match=r'5 pyramid levels for 4 featmap_strides'):
         model.predict(make_images(SIZES, torch.float32), make_samples())
 
 
 def test_wrong_number_of_stage_loss_weights():
     model = build_model({'model.criterion.stage_loss_weights': [1, 1]}).double()
-    with pytest.raises(ValueError, match=r'stage_loss_weights has 2 weights for 3 stages'):
+    with pytest.raises(UserError, match=r'stage_loss_weights has 2 weights for 3 stages'):
         losses_of(model, (4, 2, 3))
 
 

@@ -8,6 +8,7 @@ from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import MODELS
@@ -91,7 +92,7 @@ class QueryGenerator(BaseModule):
             far the logit of a proposal's objectness is above that of ``prior_prob``. The boxes have no gradient.
 
         Raises:
-            ValueError: If the number of levels is not that of the strides.
+            UserError: If the number of levels is not that of the strides.
         """
         hidden, logits, boxes, _ = self._look(image_whwh, pyramid)
         return self._pick(hidden, logits, boxes)
@@ -111,9 +112,9 @@ class QueryGenerator(BaseModule):
         Logits and boxes are in at least float32. A cell is the x and y of its centre and its stride, in pixels.
         """
         if len(pyramid) != len(self.featmap_strides):
-            raise ValueError(
+            raise UserError(
                 f'QueryGenerator got {len(pyramid)} pyramid levels for {len(self.featmap_strides)} featmap_strides: '
-                "set the neck's num_outs and rpn_head.featmap_strides alike."
+                'set model.neck.num_outs and model.rpn_head.featmap_strides alike'
             )
         levels = pyramid[self.first_level :]
         maps = [self.conv(level.to(self.conv.weight.dtype)) for level in levels]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparse_rcnn_ext.engine.errors import UserError
 from tests.configs.ablation_rows import WHWH, build_row, make_pyramid, run_stages
 from tests.models.small_model import STAGES, make_images, make_sample
 
@@ -119,5 +120,5 @@ def test_the_last_stage_keeps_its_own_weight():
     overrides = {'model.criterion.stage_loss_weights': [1.0, 2.0, 0.5]}
     criterion = build_row('last-stage-loss', overrides).criterion
     assert criterion.stage_weights(STAGES) == [0, 0, 0.5]
-    with pytest.raises(ValueError, match='3 weights for 4 stages'):
+    with pytest.raises(UserError, match='3 weights for 4 stages'):
         criterion.stage_weights(4)

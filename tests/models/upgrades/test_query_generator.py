@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.models.upgrades.query_generator import QueryGenerator
 from tests.reference.boxes import giou
@@ -245,5 +246,5 @@ def test_a_box_that_is_not_finite_is_seen_in_the_loss():
 
 
 def test_another_number_of_levels():
-    with pytest.raises(ValueError, match='3 pyramid levels for 4 featmap_strides'):
+    with pytest.raises(UserError, match='3 pyramid levels for 4 featmap_strides'):
         make_head()(make_whwh(), make_pyramid()[:3])
