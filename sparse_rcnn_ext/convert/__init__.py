@@ -1,20 +1,22 @@
 """Checkpoints of the official repository (https://github.com/PeizeSun/SparseR-CNN) made ours, and back."""
 
-from .checkpoint_files import read_weights, write_official, write_ours
+from .checkpoint_files import read_weights, read_weights_and_meta, write_official, write_ours
 from .fitting_config import FittingConfig, find_fitting_config
 from .model_sizes import ModelSizes, read_sizes
-from .official_names import official_to_ours, ours_to_official
+from .official_names import is_softmax, official_to_ours, ours_to_official
 from .official_settings import official_config
 
 __all__ = [
     'FittingConfig',
     'ModelSizes',
     'find_fitting_config',
+    'is_softmax',
     'official_config',
     'official_to_ours',
     'ours_to_official',
     'read_sizes',
     'read_weights',
+    'read_weights_and_meta',
     'write_official',
     'write_ours',
 ]

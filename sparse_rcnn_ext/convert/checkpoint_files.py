@@ -19,7 +19,12 @@ from .plain_pickle import RefusedError, load_plain_pickle
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint by name, on the CPU.
+    """The weights of a checkpoint by name, on the CPU; see :func:`read_weights_and_meta`."""
+    return read_weights_and_meta(path)[0]
+
+
+def read_weights_and_meta(path: str) -> tuple[dict[str, Tensor], Mapping]:
+    """The weights of a checkpoint by name, on the CPU, and what mmengine writes about them under ``meta``, or nothing.
 
     Args:
         path: A file of torch.save, .safetensors, or a pickle of NumPy arrays. The weights are what it holds
@@ -32,22 +37,29 @@ def read_weights(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise UserError(f'no checkpoint file {path}: the first argument must name one')
     content = _load(path)
+    meta = content.get('meta') if isinstance(content, Mapping) else None
     if isinstance(content, Mapping):
         content = next((content[key] for key in ('state_dict', 'model') if key in content), content)
     if not isinstance(content, Mapping) or not content:
         raise UserError(f'{path} holds no weights by name: give a checkpoint of a detector')
     # Distributed training puts this before every name.
-    return {str(name).removeprefix('module.'): _tensor(value, name, path) for name, value in content.items()}
+    state = {str(name).removeprefix('module.'): _tensor(value, name, path) for name, value in content.items()}
+    return state, meta if isinstance(meta, Mapping) else {}
 
 
-def write_ours(state: dict[str, Tensor], path: str) -> None:
+def write_ours(state: dict[str, Tensor], path: str, softmax: bool = False) -> None:
     """Write a checkpoint as tools/test.py and mmdet take it; the folder is made.
+
+    Args:
+        state: The weights.
+        path: The file.
+        softmax: Whether the last class is "no object", which the way back has to know.
 
     Raises:
         UserError: If the name does not end in .pth, or the folder cannot be written into.
     """
     _prepare(path, ('.pth',))
-    torch.save(dict(meta={}, state_dict=state), path)
+    torch.save(dict(meta=dict(softmax=True) if softmax else {}, state_dict=state), path)
 
 
 def write_official(state: dict[str, Tensor], path: str) -> None:

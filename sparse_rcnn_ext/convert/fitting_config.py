@@ -23,6 +23,7 @@ _RECIPES = {
     (18, 100): 'backbones/sparse-rcnn_r18_fpn_1x_coco.py',
     (34, 100): 'backbones/sparse-rcnn_r34_fpn_1x_coco.py',
 }
+_SOFTMAX = 'ablations/softmax.py'
 _CROWDHUMAN = 'sparse-rcnn_r50_fpn_500-proposals_crowdhuman.py'
 # How the official code differs from mmdet's, which the shapes do not show: each stage may let a side grow to
 # 100000 / 16 of it, and shrink to anything; and the level of a RoI is log2(side / 224 + 1e-8).
@@ -49,21 +50,24 @@ class FittingConfig:
         return {**self.shape_options, **self.official_options}
 
 
-def find_fitting_config(state: dict[str, Tensor], file: str, configs: Path) -> FittingConfig:
+def find_fitting_config(state: dict[str, Tensor], file: str, configs: Path, softmax: bool = False) -> FittingConfig:
     """Choose a recipe, and prove by its model that the weights fit.
 
     Args:
         state: Weights of the official model under our names.
         file: Where they were read from, for the message.
         configs: The folder configs/sparse_rcnn of this repository.
+        softmax: Whether the last class is "no object".
 
     Raises:
         UserError: If they fit no config.
     """
-    sizes = read_sizes(state, file)
+    sizes = read_sizes(state, file, softmax)
     recipe = _RECIPES.get((sizes.depth, sizes.proposals)) or _RECIPES.get((sizes.depth, 100)) or _RECIPES[101, 100]
     if (sizes.depth, sizes.proposals, sizes.classes) == (50, 500, 1):
         recipe = _CROWDHUMAN
+    if softmax:
+        recipe = _SOFTMAX
     cfg = Config.fromfile(configs / recipe)
     wanted = _settings(sizes)
     options = {name: value for name, value in wanted.items() if _current(cfg, name) != value}

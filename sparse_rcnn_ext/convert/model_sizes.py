@@ -36,20 +36,24 @@ class ModelSizes:
     dynamic_channels: int
     cls_fcs: int
     reg_fcs: int
+    softmax: bool = False
+    """Whether the classifier has one more class than ``classes``: "no object", its last."""
 
     def __str__(self) -> str:
+        kind = ' in one softmax' if self.softmax else ''
         return (
             f'ResNet-{self.depth}, {self.proposals} proposals, {self.stages} stage{"s" if self.stages > 1 else ""}, '
-            f'{self.classes} class{"es" if self.classes > 1 else ""}'
+            f'{self.classes} class{"es" if self.classes > 1 else ""}{kind}'
         )
 
 
-def read_sizes(state: dict[str, Tensor], file: str) -> ModelSizes:
+def read_sizes(state: dict[str, Tensor], file: str, softmax: bool = False) -> ModelSizes:
     """The numbers of a model.
 
     Args:
         state: Its weights under our names.
         file: Where they were read from, for the message.
+        softmax: Whether the last class is "no object".
 
     Raises:
         UserError: If a part is missing, or it is no ResNet of a usual depth.
@@ -79,11 +83,12 @@ def read_sizes(state: dict[str, Tensor], file: str) -> ModelSizes:
         levels=[state[name].shape[1] for name in sorted(state) if re.fullmatch(r'neck\.lateral_.*\.weight', name)],
         proposals=rows('rpn_head.init_proposal_bboxes.weight'),
         stages=count('roi_head.bbox_head.', '.fc_cls.weight'),
-        classes=rows(f'{stage}fc_cls.weight'),
+        classes=rows(f'{stage}fc_cls.weight') - softmax,
         channels=rows(f'{stage}attention_norm.weight'),
         feedforward_channels=rows(f'{stage}ffn.layers.0.0.weight'),
         dynamic_channels=rows(f'{stage}instance_interactive_conv.norm_in.weight'),
         # A norm and a linear layer each; only the norm has a bias.
         cls_fcs=count(f'{stage}cls_fcs.', '.bias'),
         reg_fcs=count(f'{stage}reg_fcs.', '.bias'),
+        softmax=softmax,
     )

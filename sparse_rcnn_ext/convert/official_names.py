@@ -1,12 +1,18 @@
 """Names of the official implementation's parameters, and ours, which are mmdet's, for the same."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from sparse_rcnn_ext.engine.errors import UserError
 
+CLASSIFIER = 'roi_head.bbox_head.0.fc_cls.weight'
+NO_OBJECT_WEIGHT = 0.1
+"""Of the official code and of ours, where a config says nothing else."""
+# There only with USE_FOCAL False: one softmax over all classes and "no object".
+_CLASS_WEIGHTS = 'criterion.empty_weight'
 _Table = list[tuple[re.Pattern, str]]
 # What a stage calls its parts, theirs and ours; # stands for a number.
 _STAGE = {
@@ -39,12 +45,8 @@ def official_to_ours(state: dict[str, Tensor], file: str) -> dict[str, Tensor]:
     Raises:
         UserError: If a name is none of the official model's.
     """
-    if 'criterion.empty_weight' in state:
-        raise UserError(
-            f'{file} was trained with USE_FOCAL False, one softmax over all classes, and holds other classifiers: '
-            'give a checkpoint that was trained with the focal loss'
-        )
-    renamed = {name: _rename(name, _TO_OURS) for name in state}
+    # Only its loss reads it.
+    renamed = {name: _rename(name, _TO_OURS) for name in state if name != _CLASS_WEIGHTS}
     if not any(renamed.values()) and any(_rename(name, _TO_OFFICIAL) for name in state):
         raise UserError(f"{file} has mmdet's names already: use it as it is, it needs no conversion")
     _refuse_unknown(
@@ -55,8 +57,13 @@ def official_to_ours(state: dict[str, Tensor], file: str) -> dict[str, Tensor]:
     return {ours: state[name] for name, ours in renamed.items()}
 
 
-def ours_to_official(state: dict[str, Tensor], file: str) -> dict[str, Tensor]:
+def ours_to_official(state: dict[str, Tensor], file: str, softmax: bool = False) -> dict[str, Tensor]:
     """The way back; counts of batch normalisation, which the official frozen one lacks, are left out.
+
+    Args:
+        state: Under our names.
+        file: Where it was read from, for the message.
+        softmax: Whether the last class is "no object", whose weight the official model keeps with its own.
 
     Raises:
         UserError: If a name has no counterpart there.
@@ -69,7 +76,26 @@ def ours_to_official(state: dict[str, Tensor], file: str) -> dict[str, Tensor]:
         f'{file} has parts that the official model lacks',
         'give a checkpoint of a Sparse R-CNN with a ResNet, FPN and stages as they are in the paper',
     )
-    return {official: state[name] for name, official in renamed.items()}
+    official = {official: state[name] for name, official in renamed.items()}
+    if softmax:
+        classes = len(state[CLASSIFIER])
+        official[_CLASS_WEIGHTS] = torch.tensor([1.0] * (classes - 1) + [NO_OBJECT_WEIGHT])
+    return official
+
+
+def is_softmax(state: dict[str, Tensor], meta: Mapping) -> bool:
+    """Whether the last class of a checkpoint, of either kind, is "no object", as far as it tells.
+
+    Both put it last. The weights of our model do not tell; its config does, or the number of its classes.
+
+    Args:
+        state: Its weights.
+        meta: What mmengine writes about them.
+    """
+    if _CLASS_WEIGHTS in state or meta.get('softmax') or 'SoftmaxDIIHead' in str(meta.get('cfg')):
+        return True
+    classes = (meta.get('dataset_meta') or {}).get('classes') or ()
+    return CLASSIFIER in state and len(classes) == len(state[CLASSIFIER]) - 1
 
 
 def _refuse_unknown(renamed: dict[str, str | None], problem: str, wish: str) -> None:

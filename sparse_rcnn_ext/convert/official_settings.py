@@ -5,7 +5,7 @@ from .model_sizes import ModelSizes
 _PROPOSALS = (100, 300)
 
 
-def official_config(sizes: ModelSizes) -> tuple[str, dict[str, int]]:
+def official_config(sizes: ModelSizes) -> tuple[str, dict[str, int | bool]]:
     """The path of a config there, and what to change in it.
 
     Args:
@@ -29,6 +29,7 @@ def official_config(sizes: ModelSizes) -> tuple[str, dict[str, int]]:
         f'{head}.DIM_DYNAMIC': (64, sizes.dynamic_channels),
         f'{head}.NUM_CLS': (1, sizes.cls_fcs),
         f'{head}.NUM_REG': (3, sizes.reg_fcs),
+        f'{head}.USE_FOCAL': (True, not sizes.softmax),
     }
     changes = {name: wanted for name, (there, wanted) in settings.items() if there != wanted}
     return f'projects/SparseRCNN/configs/sparsercnn.res{depth}.{proposals}pro.3x.yaml', changes

@@ -56,6 +56,15 @@ def test_config(overrides, recipe, options):
     assert model.roi_head.roi_features.level_eps == 4e-8
 
 
+@pytest.mark.parametrize('sizes', [{}, {DEPTH: 101, PROPOSALS: 300}])
+def test_softmax(sizes):
+    state = our_state({f'{HEAD}.num_classes': 8, **sizes})
+    found = find_fitting_config(state, 'a.pth', RECIPES, softmax=True)
+    assert found.path == RECIPES / 'ablations/softmax.py'
+    assert found.shape_options == {f'{HEAD}.num_classes': 7, **sizes}
+    assert str(found.sizes).endswith('6 stages, 7 classes in one softmax')
+
+
 def test_words():
     state = our_state({STAGES: 1, f'{HEAD}.num_classes': 1})
     assert str(find_fitting_config(state, 'a.pth', RECIPES).sizes) == 'ResNet-50, 100 proposals, 1 stage, 1 class'

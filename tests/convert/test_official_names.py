@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparse_rcnn_ext.convert import official_to_ours, ours_to_official
+from sparse_rcnn_ext.convert import is_softmax, official_to_ours, ours_to_official
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.convert.official_model import our_state
 
@@ -54,7 +54,6 @@ UNKNOWN = {
     ),
     'almost right': ('head.head_series.x.norm1.weight', r'head\.head_series\.x\.norm1\.weight'),
     'a norm in the neck': ('backbone.fpn_lateral2.norm.weight', r'backbone\.fpn_lateral2\.norm\.weight'),
-    'softmax': ('criterion.empty_weight', 'trained with USE_FOCAL False'),
 }
 
 
@@ -63,6 +62,32 @@ def test_unknown_names_are_refused(name, words):
     state = {**{name: torch.zeros(1) for name in SOME}, name: torch.zeros(1)}
     with pytest.raises(UserError, match=f'^a.pth .*{words}'):
         official_to_ours(state, 'a.pth')
+
+
+def test_weights_of_the_softmax_come_and_go():
+    """They are no weights of the network; both ways "no object" is the last class."""
+    state = {name: torch.arange(6.0)[:, None] for name in [*SOME, 'head.head_series.0.class_logits.weight']}
+    ours = official_to_ours({**state, 'criterion.empty_weight': torch.ones(6)}, 'a.pth')
+    assert list(ours) == [*SOME.values(), 'roi_head.bbox_head.0.fc_cls.weight']
+    back = ours_to_official(ours, 'a.pth', softmax=True)
+    weights = back.pop('criterion.empty_weight')
+    torch.testing.assert_close(weights, torch.tensor([1, 1, 1, 1, 1, 0.1]))
+    assert back == state and 'criterion.empty_weight' not in ours_to_official(ours, 'a.pth')
+
+
+@pytest.mark.parametrize(
+    ('meta', 'softmax'),
+    [
+        (dict(softmax=True), True),
+        (dict(cfg="bbox_head=dict(type='sparse_rcnn_ext.SoftmaxDIIHead')"), True),
+        (dict(dataset_meta=dict(classes=list('abcde'))), True),
+        (dict(dataset_meta=dict(classes=list('abcdef')), cfg='x'), False),
+        (dict(dataset_meta=None), False),
+        ({}, False),
+    ],
+)
+def test_what_a_checkpoint_of_ours_tells(meta, softmax):
+    assert is_softmax({'roi_head.bbox_head.0.fc_cls.weight': torch.zeros(6, 1)}, meta) == softmax
 
 
 def test_parts_that_the_official_model_lacks():

@@ -14,6 +14,12 @@ def test_the_four_that_it_has():
             assert found == (f'{FOLDER}/sparsercnn.res{depth}.{proposals}pro.3x.yaml', {})
 
 
+def test_softmax_has_a_class_less_than_the_classifier():
+    state = our_state({'model.roi_head.bbox_head.num_classes': 8})
+    settings = official_config(read_sizes(state, 'a.pth', softmax=True))[1]
+    assert settings == {'MODEL.SparseRCNN.NUM_CLASSES': 7, 'MODEL.SparseRCNN.USE_FOCAL': False}
+
+
 def test_other_sizes_are_settings():
     overrides = {
         'model.backbone.depth': 18,

@@ -94,6 +94,35 @@ def test_there_and_back(suffix, sources, golden, run_here, tmp_path, monkeypatch
         assert torch.equal(torch.as_tensor(content['model'][name]), value)
 
 
+def test_softmax_there_and_back(golden, repo_dir, run_here, tmp_path, monkeypatch, capsys):
+    """Of the golden model's classes the last one is taken for "no object": the logits are the same."""
+    monkeypatch.chdir(tmp_path)
+    weights = {**golden['model'], 'criterion.empty_weight': torch.tensor([1.0, 1, 1, 1, 0.1])}
+    torch.save(dict(model=weights), 'official.pth')
+    run_here(TO_OURS, 'official.pth', 'ours.pth')
+    printed = capsys.readouterr().out
+    assert '3 stages, 4 classes in one softmax.' in printed
+    model, out = as_told(printed, repo_dir, golden)
+    model.load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=False)
+    with torch.no_grad():
+        batch = golden_batch(golden, model, torch.float64)
+        outputs = model.train()._forward(*batch)
+        found = model.eval().predict(*batch, rescale=False)
+    torch.testing.assert_close(outputs.logits, golden['stage_logits'], rtol=1e-9, atol=0)
+    best = golden['stage_logits'][-1].softmax(-1)[..., :-1].amax(-1).sort(descending=True)[0]
+    torch.testing.assert_close(torch.stack([sample.pred_instances.scores for sample in found]), best)
+
+    for source, options in (('ours.pth', ()), ('bare.pth', ('--softmax',))):
+        if options:
+            torch.save(torch.load('ours.pth', weights_only=True)['state_dict'], source)
+        run_here(TO_OFFICIAL, source, 'back.pth', *options)
+        printed = capsys.readouterr().out
+        assert 'MODEL.SparseRCNN.NUM_CLASSES 4 ' in printed and 'MODEL.SparseRCNN.USE_FOCAL False' in printed
+        back = torch.load('back.pth', weights_only=True)['model']
+        assert back.keys() == weights.keys()
+        assert all(torch.equal(back[name], value) for name, value in weights.items())
+
+
 @pytest.mark.parametrize('tool', [TO_OURS, TO_OFFICIAL])
 def test_one_sentence_and_no_file(tool, run_tool, tmp_path):
     torch.save(dict(model={'some.weight': torch.zeros(2)}), tmp_path / 'other.pth')

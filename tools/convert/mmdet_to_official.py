@@ -19,6 +19,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='IN', help='checkpoint of tools/train.py or of mmdet')
     parser.add_argument('out', metavar='OUT', help='the .pth or .pkl to write')
+    parser.add_argument(
+        '--softmax',
+        action='store_true',
+        help='the last class is "no object", where the checkpoint does not tell by its config or its classes',
+    )
     add_trust_option(parser)
     return parser.parse_args(argv)
 
@@ -26,7 +31,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-from sparse_rcnn_ext.convert import official_config, ours_to_official, read_sizes, read_weights, write_official
+from sparse_rcnn_ext.convert import (
+    is_softmax,
+    official_config,
+    ours_to_official,
+    read_sizes,
+    read_weights_and_meta,
+    write_official,
+)
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
 
@@ -34,9 +46,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
         trust_checkpoints(args.trust_checkpoint)
-        state = read_weights(args.source)
-        official = ours_to_official(state, args.source)
-        sizes = read_sizes(state, args.source)
+        state, meta = read_weights_and_meta(args.source)
+        softmax = args.softmax or is_softmax(state, meta)
+        official = ours_to_official(state, args.source, softmax)
+        sizes = read_sizes(state, args.source, softmax)
         write_official(official, args.out)
     config, settings = official_config(sizes)
     options = ' '.join(f'{name} {value}' for name, value in settings.items())

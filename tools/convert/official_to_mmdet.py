@@ -2,7 +2,8 @@
 
 IN is a .pth or .pkl of https://github.com/PeizeSun/SparseR-CNN, with any ResNet, number of proposals, stages and
 classes. OUT is for tools/test.py, tools/train.py (load_from) and mmdet. The config that fits is printed, with the
-settings that make our model compute as theirs. Checkpoints of mmdet's model zoo need no conversion.
+settings that make our model compute as theirs; with USE_FOCAL False it is that of the softmax.
+Checkpoints of mmdet's model zoo need no conversion.
 """
 
 import argparse
@@ -23,6 +24,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='IN', help='checkpoint of the official repository, .pth or .pkl')
     parser.add_argument('out', metavar='OUT', help='the .pth to write')
+    parser.add_argument(
+        '--softmax',
+        action='store_true',
+        help='the last class is "no object", where the checkpoint does not tell (USE_FOCAL False there)',
+    )
     add_trust_option(parser)
     return parser.parse_args(argv)
 
@@ -30,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-from sparse_rcnn_ext.convert import find_fitting_config, official_to_ours, read_weights, write_ours
+from sparse_rcnn_ext.convert import find_fitting_config, is_softmax, official_to_ours, read_weights, write_ours
 from sparse_rcnn_ext.convert.fitting_config import FittingConfig
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
 
@@ -62,9 +68,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
         trust_checkpoints(args.trust_checkpoint)
-        state = official_to_ours(read_weights(args.source), args.source)
-        fitting = find_fitting_config(state, args.source, REPO / 'configs/sparse_rcnn')
-        write_ours(state, args.out)
+        official = read_weights(args.source)
+        softmax = args.softmax or is_softmax(official, {})
+        state = official_to_ours(official, args.source)
+        fitting = find_fitting_config(state, args.source, REPO / 'configs/sparse_rcnn', softmax)
+        write_ours(state, args.out, softmax)
     print(describe(fitting, args.out))
 
 
