@@ -8,7 +8,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from sparse_rcnn_ext.models.post_process import top_detections
+from sparse_rcnn_ext.models.post_process import inside_image, top_detections
 from sparse_rcnn_ext.prediction import draw_detections
 from sparse_rcnn_ext.visualization.palette import BLACK, WHITE, Color, color_of
 
@@ -25,7 +25,7 @@ class View(NamedTuple):
     picture: np.ndarray
     """(h, w, 3) uint8 BGR, in the size of the scene's picture."""
     rows: list[Row]
-    """As COLUMNS says: boxes xyxy in pixels of the file. Learned proposals have no label and no score."""
+    """As COLUMNS says: boxes xyxy in pixels of the file, cut off at its border. Learned proposals have no label and no score."""
     results: list[dict]
     """Detections in COCO's result format, also with ``category_name``; images and classes are counted from 1."""
     caption: str
@@ -63,7 +63,8 @@ def show(scene: Scene, stage: int, score_thr: float, with_rest: bool = False) ->
     later = order[is_later[order]].flip(0)  # the best on top
     _draw_outlines(picture, boxes[later] * to_picture, [color_of(label) for label in labels[later].tolist()], 2)
     if not stage:
-        rows = [['', None, *_rounded(box)] for box in boxes[order].tolist()]
+        limit = boxes.new_tensor(scene.size).repeat(2)
+        rows = [['', None, *_rounded(box)] for box in boxes[order].clamp(min=0).minimum(limit).tolist()]
         kind = 'learned proposals, the same for every image' if scene.trace.are_learned else 'proposals of this image'
         caption = f'{len(boxes)} {kind}; {len(later)} become detections'
         return View(picture, rows, [], caption)
@@ -82,12 +83,14 @@ def show(scene: Scene, stage: int, score_thr: float, with_rest: bool = False) ->
 
 
 def _detections(scene: Scene, stage: int, score_thr: float) -> InstanceData:
+    """Inside the image, as those of tools/predict.py: without such as lie beyond it."""
     trace = scene.trace
     boxes, scores, labels = top_detections(
         trace.scores[stage - 1, None], trace.boxes[stage, None], scene.max_per_img, trace.one_label
     )
     found = InstanceData(bboxes=boxes[0], scores=scores[0], labels=labels[0])
-    return found[found.scores >= score_thr]
+    width, height = scene.size
+    return inside_image(found[found.scores >= score_thr], height, width)
 
 
 def _rounded(box: list[float]) -> list[float]:

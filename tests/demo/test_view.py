@@ -106,6 +106,20 @@ def test_all_other_boxes(scene):
     assert changed[44:69, 119:146].sum() == changed.sum() > 0
 
 
+def test_boxes_beyond_the_image(scene):
+    """Cut off at its border in table and results; a detection that lies outside is none."""
+    boxes = scene.trace.boxes.clone()
+    boxes[:, 0] = torch.tensor([-7.0, -3, 32, 28])
+    boxes[:, 1] = torch.tensor([50.0, 10, 130, 70])
+    boxes[:, 2] = torch.tensor([101.0, 10, 120, 40])
+    view = show(scene._replace(trace=scene.trace._replace(boxes=boxes)), 2, 0.1)
+    assert view.rows == [['bee', 0.9, 0, 0, 32, 28], ['ant', 0.6, 50, 10, 100, 50]]
+    assert [entry['bbox'] for entry in view.results] == [[0, 0, 32, 28], [50, 10, 50, 40]]
+    assert view.caption == '2 detections after stage 2'
+    proposals = show(scene._replace(trace=scene.trace._replace(boxes=boxes)), 0, 0.1).rows
+    assert [row[2:] for row in proposals] == [[0, 0, 32, 28], [50, 10, 100, 50], [100, 10, 100, 40]]
+
+
 def test_boxes_far_outside_and_inverted(scene):
     boxes = scene.trace.boxes.clone()
     boxes[:, 0] = torch.tensor([-1e12, -1e12, 1e12, 1e12])
