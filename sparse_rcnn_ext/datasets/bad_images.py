@@ -87,6 +87,8 @@ class ChecksImages:
         from .check.image_files import ImageRequest, read_image
 
         file = read_image(ImageRequest(info['img_path'], 'color', 'cv2', tuple((self.backend_args or {}).items())))
+        if file.limit != ('', ''):
+            return f'is {file.limit[0]} ({file.limit[1]})'
         if file.problem is None:
             return _size_problem((file.height, file.width), info)
         return f'is {file.problem}'

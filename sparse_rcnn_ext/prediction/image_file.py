@@ -1,12 +1,13 @@
 """Image files of any kind as the network wants them."""
 
-import re
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
 from PIL.Image import DecompressionBombError
+
+from sparse_rcnn_ext.datasets.pixel_limit import over_opencv_limit
 
 _NO_IMAGE = 'no image, or one that is cut off or damaged'
 
@@ -67,8 +68,6 @@ def explain(error: Exception) -> UnreadableError:
     """What the error of a decoder means for the file."""
     if isinstance(error, DecompressionBombError):
         return TooLargeError('Pillow takes no image so large: save WebP or GIF as PNG, which OpenCV reads')
-    if limit := re.search(r'<= CV_(IO_MAX_IMAGE_(?:PIXELS|WIDTH|HEIGHT))', str(error)):
-        return TooLargeError(
-            f'larger than OpenCV reads: set the environment variable OPENCV_{limit[1]} to a larger number'
-        )
+    if remedy := over_opencv_limit(error):
+        return TooLargeError(f'larger than OpenCV reads: {remedy}')
     return UnreadableError(_NO_IMAGE)

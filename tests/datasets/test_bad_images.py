@@ -26,6 +26,9 @@ BAD = {
     'is of 0 bytes': b'',
     'is cut off or damaged': png()[:-900],
     'is no image': b'<html>404</html>',
+    'is larger than OpenCV reads (set the environment variable OPENCV_IO_MAX_IMAGE_PIXELS to a larger number)': (
+        b'P6 40000 30000 255\n'
+    ),
     f'is 40x30, and the annotations say {WIDTH}x{HEIGHT}': png(40, 30),
     f'is {HEIGHT}x{WIDTH} as read, perhaps turned by EXIF, and': png(HEIGHT, WIDTH),
 }

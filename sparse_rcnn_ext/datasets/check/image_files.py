@@ -14,10 +14,13 @@ from mmengine.fileio import get
 from PIL import Image
 from tqdm import tqdm
 
+from sparse_rcnn_ext.datasets.pixel_limit import over_limit
+
 MISSING = 'missing'
 EMPTY = 'of 0 bytes'
 DAMAGED = 'cut off or damaged'
 NO_IMAGE = 'no image'
+TOO_LARGE = 'too large'
 
 
 class ImageRequest(NamedTuple):
@@ -34,13 +37,15 @@ class ImageFile(NamedTuple):
     """What a file turned out to be."""
 
     problem: str | None
-    """``MISSING``, ``EMPTY``, ``DAMAGED``, ``NO_IMAGE``, or None: it can be read."""
+    """``MISSING``, ``EMPTY``, ``DAMAGED``, ``NO_IMAGE``, ``TOO_LARGE``, or None: it can be read."""
     width: int = 0
     height: int = 0
     """Pixels as the network gets them, so after the turn that EXIF asks for."""
     num_bytes: int = 0
     digest: str = ''
     """Equal for equal contents."""
+    limit: tuple[str, str] = ('', '')
+    """Of one that is too large: who says so, and what to do."""
 
 
 class Reading(NamedTuple):
@@ -91,7 +96,9 @@ def read_image(request: ImageRequest) -> ImageFile:
         return ImageFile(EMPTY)
     try:
         pixels = mmcv.imfrombytes(content, flag=request.color_type, backend=request.decoder)
-    except Exception:  # every decoder has errors of its own; training would stop at any of them
+    except Exception as error:  # every decoder has errors of its own; training would stop at any of them
+        if limit := over_limit(error):
+            return ImageFile(TOO_LARGE, num_bytes=len(content), digest=digest, limit=limit)
         pixels = None
     if pixels is None:
         return ImageFile(DAMAGED if _is_known(content) else NO_IMAGE, num_bytes=len(content), digest=digest)

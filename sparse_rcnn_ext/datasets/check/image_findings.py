@@ -7,7 +7,7 @@ import numpy as np
 from .facts import Facts
 from .fates import ImageFate
 from .finding import Finding, Level, Noun, some_names
-from .image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE
+from .image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE, TOO_LARGE
 
 _UNREADABLE = {
     EMPTY: 'of 0 bytes',
@@ -44,6 +44,9 @@ def find_in_images(facts: Facts) -> Iterator[Finding]:
         if by_problem[problem]:
             fix = 'copy the files again, or remove the entries'
             yield finding(f'image {problem}', Level.ERROR, by_problem[problem], what, fix, source.image_folder)
+    for limit in dict.fromkeys(file.limit for file in facts.files.values() if file.problem == TOO_LARGE):
+        names = [annotations.images[index].file_name for index, file in facts.files.items() if file.limit == limit]
+        yield finding('image too large', Level.ERROR, names, *limit, source.image_folder)
     yield from _find_other_sizes(facts)
     yield from _find_repeats(facts)
     without = np.flatnonzero(facts.used)[facts.boxes_per_image() == 0]

@@ -4,10 +4,10 @@ from collections import Counter
 
 from .facts import SIZES, Facts
 from .fates import BoxFate, ImageFate
-from .image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE
+from .image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE, TOO_LARGE
 from .run import CheckResult
 
-PROBLEMS = (MISSING, EMPTY, DAMAGED, NO_IMAGE)
+PROBLEMS = (MISSING, EMPTY, DAMAGED, NO_IMAGE, TOO_LARGE)
 
 
 def summarise(result: CheckResult) -> dict:

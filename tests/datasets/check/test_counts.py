@@ -108,6 +108,7 @@ def test_every_reason_by_number(broken):
         'used, of 0 bytes': 0,
         'used, cut off or damaged': 0,
         'used, no image': 0,
+        'used, too large': 0,
     }
     assert numbers['boxes_per_image'] == dict(mean=13 / 5, most=4)
 

@@ -77,6 +77,7 @@ ERRORS = {
         2,
     ),
     'image no image': (add_file('page.jpg', b'<html>404</html>' * 40), 1),
+    'image too large': (add_file('scan.ppm', b'P6 40000 30000 255\n'), 1),
     'size differs': (lambda data: data.train['images'][1].update(width=WIDTH + 1), 1),
     'image id repeated': (repeat_image_id, 1),
     'broken image entry': (

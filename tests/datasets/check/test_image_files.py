@@ -14,6 +14,7 @@ from sparse_rcnn_ext.datasets.check.image_files import (
     EMPTY,
     MISSING,
     NO_IMAGE,
+    TOO_LARGE,
     ImageRequest,
     read_image,
     read_images,
@@ -111,3 +112,21 @@ def test_a_grey_image_of_16_bits(request_for):
     content = cv2.imencode('.png', np.full((5, 7), 40000, np.uint16))[1].tobytes()
     file = read_image(request_for(content))
     assert (file.problem, file.width, file.height) == (None, 7, 5)
+
+
+@pytest.mark.parametrize(
+    ('size', 'variable'), [((40000, 30000), 'PIXELS'), ((2**20 + 1, 1), 'WIDTH'), ((1, 2**20 + 1), 'HEIGHT')]
+)
+def test_more_pixels_than_opencv_reads(request_for, size, variable):
+    """It is not damaged."""
+    file = read_image(request_for(b'P6 %d %d 255\n' % size, 'a.ppm'))
+    remedy = f'set the environment variable OPENCV_IO_MAX_IMAGE_{variable} to a larger number'
+    assert (file.problem, file.limit) == (TOO_LARGE, ('larger than OpenCV reads', remedy))
+
+
+def test_more_pixels_than_pillow_reads(request_for, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    file = read_image(request_for(encode('.png', 1), decoder='pillow'))
+    assert file.problem == TOO_LARGE and file.limit[0] == 'larger than Pillow reads'
+    assert "imdecode_backend='cv2'" in file.limit[1]
+    assert read_image(request_for(encode('.png', 1))).problem is None
