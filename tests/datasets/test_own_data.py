@@ -75,6 +75,38 @@ def test_validation_may_be_called_valid_and_serve_as_test(tmp_path):
     assert build(settings, 'val').get_data_info(0)['img_path'] == f'{tmp_path}/valid/10.png'
 
 
+@pytest.mark.parametrize('without', [dict(), dict(annotations=[])])
+@pytest.mark.parametrize('val_fraction', [None, 0.4])
+def test_a_test_split_without_annotations(tmp_path, without, val_fraction):
+    """As of a competition: images to detect in."""
+    make(tmp_path, splits=('train', 'val', 'test'))
+    content = cats_and_dogs(3, 20)
+    content.pop('annotations')
+    write(tmp_path / 'test.json', content | without)
+    if val_fraction:
+        (tmp_path / 'val.json').unlink()
+    settings = own_data.read(str(tmp_path), val_fraction)
+    assert settings['classes'] == ('cat', 'dog')
+    assert settings['test_evaluator'] == dict(ann_file=f'{tmp_path}/test.json')
+    dataset = settings['test_dataloader']['dataset'] | dict(test_mode=True)
+    built = build(dict(test_dataloader=dict(dataset=dataset)), 'test')
+    infos = [built.get_data_info(index) for index in range(len(built))]
+    assert [Path(info['img_path']).name for info in infos] == ['20.png', '21.png', '22.png']
+    assert all(Path(info['img_path']).is_file() and info['instances'] == [] for info in infos)
+    # There is something to learn from, and to judge by, all the same.
+    assert [len(build(settings, split)) for split in ('train', 'val')] == ([2, 1] if val_fraction else [3, 3])
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_other_splits_without_annotations_are_refused(tmp_path, split):
+    make(tmp_path)
+    content = cats_and_dogs()
+    content.pop('annotations')
+    path = write(tmp_path / f'{split}.json', content)
+    with pytest.raises(UserError, match=f'{path}.*annotations'):
+        own_data.read(str(tmp_path))
+
+
 def test_of_equal_names_the_split_s_own_images(tmp_path):
     """Images are often numbered from 0 in each split."""
     for split in ('train', 'val'):

@@ -1,12 +1,16 @@
 """One's own data through the tools, and what the user reads where it does not fit."""
 
+import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from sparse_rcnn_ext.engine.run_config import load_config
 from tests.datasets.tiny_coco import cats_and_dogs, write
 
 KNOBS = ['data_root=data/pets', 'long_side=64', 'num_proposals=10', 'num_workers=0', 'max_epochs=1']
@@ -60,6 +64,26 @@ def test_trains_from_a_checkpoint_of_other_classes(folder, recipe, run_tool):
     tested = run_tool('test.py', recipe, run / 'epoch_1.pth', '--cfg-options', *KNOBS, cwd=folder)
     assert tested.returncode == 0, tested.stdout
     assert len(re.findall(r'^ Average (?:Precision|Recall) ', tested.stdout, re.MULTILINE)) == 12
+
+
+def test_detects_in_a_test_split_without_annotations(folder, recipe, run_here, tmp_path, monkeypatch):
+    """The classes are those of the training, whose checkpoint has them; here it is a fresh one."""
+    shutil.copytree(folder / 'data', tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    listed = Path('data/pets/test/_annotations.coco.json')
+    content = json.loads(listed.read_text())
+    del content['annotations']
+    listed.write_text(json.dumps(content))
+    cfg = load_config(str(recipe), dict(data_root='data/pets', num_proposals=10), None)
+    cfg.model.backbone.pretrained_file = None
+    torch.save(dict(meta={}, state_dict=MODELS.build(cfg.model).state_dict()), 'two.pth')
+    run_here(
+        'test.py', recipe, 'two.pth', '--out', 'found.json', '--cfg-options', *KNOBS, 'test_evaluator.format_only=True'
+    )
+    found = json.loads(Path('found.json').read_text())
+    ids = {category['name']: category['id'] for category in content['categories']}
+    assert {entry['image_id'] for entry in found} == {image['id'] for image in content['images']}
+    assert {entry['category_id'] for entry in found} <= {ids['cat'], ids['dog']}
 
 
 def test_checkpoint_of_other_classes_is_not_tested(folder, recipe, run_tool):
