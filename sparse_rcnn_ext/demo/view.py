@@ -25,7 +25,7 @@ class View(NamedTuple):
     picture: np.ndarray
     """(h, w, 3) uint8 BGR, in the size of the scene's picture."""
     rows: list[Row]
-    """As COLUMNS says: boxes xyxy in pixels of the file, cut off at its border. Learned proposals have no label and no score."""
+    """As COLUMNS says: boxes xyxy in pixels of the file, inside it. Learned proposals have no label and no score."""
     results: list[dict]
     """Detections in COCO's result format, also with ``category_name``; images and classes are counted from 1."""
     caption: str

@@ -115,8 +115,11 @@ def check_config(cfg: Config, path: str) -> None:
 def _check_data(loader: dict, setting: str, path: str) -> None:
     """What is looked at for missing files before a part is built."""
     _check_kind(loader.get('dataset', {}), dict, f'{setting}.dataset', 'a dict of settings', path)
+    workers = loader.get('num_workers', 0)
+    if type(workers) is not int or workers < 0:
+        raise UserError(f'{setting}.num_workers in {path} is {workers!r}: set it to a number of processes, 0 or more')
     for name, without in _WITHOUT_WORKERS.items():
-        if loader.get(name) and not loader.get('num_workers'):
+        if loader.get(name) and not workers:
             raise UserError(
                 f'{setting}.{name} in {path} is {loader[name]!r}, which needs workers: '
                 f'set it to {without}, or {setting}.num_workers to at least 1'

@@ -115,8 +115,10 @@ def _as_in_training() -> Iterator[None]:
 def _try(loss: Module, *inputs: Tensor) -> Tensor | str:
     """What a loss gives without a reduction, or the reason why it gives nothing that could be used."""
     try:
-        # Some count what they have seen.
-        given = deepcopy(loss)(*inputs, reduction_override='none')
+        trial = deepcopy(loss)  # some count what they have seen
+        if getattr(trial, 'loss_weight', 1.0) == 0:
+            trial.loss_weight = 1.0  # a loss may be switched off
+        given = trial(*inputs, reduction_override='none')
     except Exception as error:
         return f'on a truth of shape {tuple(inputs[1].shape)} it ends in {type(error).__name__}'
     if not isinstance(given, Tensor):

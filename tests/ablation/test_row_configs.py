@@ -74,7 +74,8 @@ def test_delta_replaces_the_base(tmp_path: Path, recipe: Path, text: str):
     row.write_text(text, encoding='utf-8')
     assert base_of(row) == row.parent / 'own.py'
     cfg = put_over(row, recipe)
-    assert cfg.to_dict() == dict(lr=0.1, model=dict(type='SparseRCNN', neck=dict(type='PAFPN'), init_cfg=None))
+    model = dict(type='SparseRCNN', neck=dict(type='PAFPN'), init_cfg=None)
+    assert cfg.to_dict() == dict(lr=0.1, model=model, default_scope='mmdet')
     assert cfg.filename == str(row)
     assert row.read_text(encoding='utf-8') == text
 

@@ -108,6 +108,12 @@ def test_settings_of_workers_without_any(name, value, without):
     )
 
 
+@pytest.mark.parametrize('value', [-1, 2.5, float('inf'), 'two', None, True])
+def test_a_number_of_workers_that_is_none(value):
+    text = mistake({'train_dataloader.num_workers': value})
+    assert text == f'train_dataloader.num_workers in my.py is {value!r}: set it to a number of processes, 0 or more'
+
+
 def test_nothing_near():
     assert mistake({'model.xyz': 3}) == (
         'model.xyz in my.py is nothing that sparse_rcnn_ext.SparseRCNN takes: there are backbone, criterion, '

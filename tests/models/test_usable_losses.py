@@ -166,3 +166,9 @@ def test_softmax_criterion_takes_no_loss_of_mmdet():
 def test_models_are_built_without_gradients_and_as_shapes_too(mode):
     with mode:
         make_criterion()
+
+
+def test_losses_may_be_switched_off():
+    settings = {'loss_cls': 'FocalLoss', 'loss_bbox': 'L1Loss', 'loss_iou': 'GIoULoss'}
+    criterion = make_criterion(**{name: dict(type=kind, loss_weight=0.0) for name, kind in settings.items()})
+    assert {getattr(criterion, name).loss_weight for name in settings} == {0.0}

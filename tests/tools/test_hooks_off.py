@@ -43,7 +43,7 @@ def test_a_test_leaves_the_checkpoint_fit_switched_off(random_detector, run_here
     arguments = ['test.py', *random_detector, '--work-dir', tmp_path]
     with pytest.raises(SystemExit, match='does not fit the config'):
         run_here(*arguments, '--cfg-options', other_width)
-    run_here(*arguments, *off('checkpoint_fit'), other_width)
+    run_here(*arguments, *off('checkpoint_fit', 'class_names'), other_width)
 
 
 def test_none_at_all():
