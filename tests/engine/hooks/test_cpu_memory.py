@@ -11,8 +11,10 @@ from mmengine.config import Config
 from sparse_rcnn_ext.engine.hooks.cpu_memory import CpuMemoryHook
 
 PROGRAM = """
-import random, resource, sys
+import ctypes, random, resource, sys
 import torch
+# PR_SET_THP_DISABLE: where the kernel has huge pages to spare, one fault stands for 512.
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
 from sparse_rcnn_ext.engine.hooks.cpu_memory import keep_freed_memory
 if 'keep' in sys.argv:
     assert keep_freed_memory()
