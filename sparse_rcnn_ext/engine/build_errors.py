@@ -51,11 +51,15 @@ def explain_build_error(error: BaseException) -> str | None:
         code, names = step.tb_frame.f_code, step.tb_frame.f_locals
         if code.co_filename == _PARTS and code.co_name == 'build_from_cfg':
             found = _describe(names.get('cfg'))
+        elif code.co_filename == _RUNNER and code.co_name == 'from_cfg' and isinstance(error, KeyError):
+            found = 'the config'
         elif code.co_filename == _RUNNER and code.co_name in _OF_RUNNER:
             found = _OF_RUNNER[code.co_name]
         step = step.tb_next
     if found is None:
         return None
+    if found == 'the config':
+        return f'the config has no {error.args[0]}: add it, or correct a name that was meant for it'
     # The text of a KeyError is its key alone.
     reason = repr(error) if isinstance(error, KeyError) or not str(error) else ' '.join(str(error).split())
     if _NO_IMAGE in reason:

@@ -115,6 +115,10 @@ def check_config(cfg: Config, path: str) -> None:
 def _check_data(loader: dict, setting: str, path: str) -> None:
     """What is looked at for missing files before a part is built."""
     _check_kind(loader.get('dataset', {}), dict, f'{setting}.dataset', 'a dict of settings', path)
+    for name in ('sampler', 'batch_sampler'):
+        # An object of the user's own, or a config; torch would take a text for a list of places.
+        if isinstance(value := loader.get(name), (str, int, float, list, tuple)):
+            _check_kind(value, dict, f'{setting}.{name}', 'a dict of settings', path)
     workers = loader.get('num_workers', 0)
     if type(workers) is not int or workers < 0:
         raise UserError(f'{setting}.num_workers in {path} is {workers!r}: set it to a number of processes, 0 or more')

@@ -114,6 +114,12 @@ def test_a_number_of_workers_that_is_none(value):
     assert text == f'train_dataloader.num_workers in my.py is {value!r}: set it to a number of processes, 0 or more'
 
 
+@pytest.mark.parametrize(('name', 'value'), [('sampler', 'DefaultSampler'), ('sampler', 2), ('batch_sampler', [1])])
+def test_a_sampler_that_is_no_dict(name, value):
+    text = mistake({f'val_dataloader.{name}': value})
+    assert text == f'val_dataloader.{name} in my.py is {value!r}: set it to a dict of settings'
+
+
 def test_nothing_near():
     assert mistake({'model.xyz': 3}) == (
         'model.xyz in my.py is nothing that sparse_rcnn_ext.SparseRCNN takes: there are backbone, criterion, '
