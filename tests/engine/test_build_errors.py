@@ -52,9 +52,9 @@ def test_what_the_runner_makes_itself(tmp_path):
 
 
 def test_a_config_without_a_model(tmp_path):
-    with pytest.raises(SystemExit, match=r'^error: the config has no model: add it, or correct a name ') as exit_info:
-        with exit_on_user_error():
-            Runner.from_cfg(Config(dict(modle=dict(type='ToyModel'), work_dir=str(tmp_path))))
+    ends = pytest.raises(SystemExit, match=r'^error: the config has no model: add it, or correct a name ')
+    with ends as exit_info, exit_on_user_error():
+        Runner.from_cfg(Config(dict(modle=dict(type='ToyModel'), work_dir=str(tmp_path))))
     assert isinstance(exit_info.value.__cause__, KeyError)
 
 
