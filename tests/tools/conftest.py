@@ -12,12 +12,12 @@ from types import ModuleType
 
 import pytest
 import torch
-from mmdet.registry import MODELS
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 
+from tests.models.small_model import initialise
 from tests.tools.ablate_examples import FakeTools, write_tables
 
 TINY = {
@@ -113,14 +113,10 @@ def random_detector(tiny_config, tmp_path_factory) -> tuple[Path, Path]:
     """The tiny config and a checkpoint of random weights whose scores lie on both sides of a half."""
     cfg = Config.fromfile(tiny_config)
     init_default_scope('mmdet')
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
+    model = initialise(cfg)
     with torch.no_grad():
-        boxes = model.rpn_head.init_proposal_bboxes.weight
-        boxes.copy_(torch.cat([torch.rand(len(boxes), 2), 0.1 + 0.4 * torch.rand(len(boxes), 2)], dim=1))
         for stage in model.roi_head.bbox_head:
-            stage.fc_cls.bias.normal_(-3, 1)
+            stage.fc_reg.weight.mul_(0.05)  # boxes stay where the image is
     path = tmp_path_factory.mktemp('detector') / 'random.pth'
     classes = cfg.test_dataloader.dataset.metainfo.classes
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple(classes)))), path)

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.prediction import Predictor
+from tests.models.small_model import initialise
 from tests.tools.conftest import TINY
 
 REPO = Path(__file__).resolve().parents[2]
@@ -41,14 +41,7 @@ def write_known_detector(folder: Path) -> tuple[Path, Path]:
     cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(folder / 'truth.json')
     cfg.dump(folder / 'tiny.py')
     init_default_scope('mmdet')
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    with torch.no_grad():
-        boxes = model.rpn_head.init_proposal_bboxes.weight
-        boxes.copy_(torch.cat([0.2 + 0.6 * torch.rand(len(boxes), 2), 0.2 + 0.4 * torch.rand(len(boxes), 2)], dim=1))
-        for stage in model.roi_head.bbox_head:
-            stage.fc_cls.bias.normal_(-1, 1)
+    model = initialise(cfg)
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=CLASSES))), folder / 'tiny.pth')
     content['annotations'] = []
     predictor = Predictor(load_config(str(folder / 'tiny.py'), None, None), str(folder / 'tiny.pth'), 'cpu')
