@@ -13,6 +13,8 @@ from sparse_rcnn_ext.engine.atomic_file import write_atomically
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.registry import HOOKS
 
+from .joined import innermost
+
 PARTS = ('train', 'val')
 FILE = 'held_out.txt'
 
@@ -63,7 +65,7 @@ def _hash(file_name: str, seed: int) -> bytes:
 class HeldOutHook(Hook):
     """Writes which images are held out of the one file for all (``val_fraction``) into the run's folder.
 
-    ``held_out.txt`` has one a line, as they stand in the annotation file. Where training and validation have files of
+    ``held_out.txt`` has one a line, as they stand in the annotation files. Where training and validation have files of
     their own, nothing is written.
     """
 
@@ -71,10 +73,12 @@ class HeldOutHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Write the file."""
         loop = runner._val_loop
-        dataset = loop.dataloader.dataset if isinstance(loop, BaseLoop) else None
-        if getattr(dataset, 'held_out', None) is None:
+        parts = innermost(loop.dataloader.dataset) if isinstance(loop, BaseLoop) else []
+        names = [
+            name for part in parts if getattr(part, 'held_out', None) is not None for name in part.held_out_names()
+        ]
+        if not names:
             return
-        names = dataset.held_out_names()
         text = ''.join(f'{name}\n' for name in names)
         write_atomically(Path(runner.work_dir, FILE), text.encode(errors='surrogatepass'))
         runner.logger.info(f'{len(names)} images are held out for validation: {FILE} in {runner.work_dir} lists them.')

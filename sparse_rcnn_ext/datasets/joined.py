@@ -52,6 +52,12 @@ def find_image(dataset: Dataset, index: int) -> tuple[Dataset, int]:
             dataset, index = dataset.dataset, place
 
 
+def innermost(dataset: Dataset) -> list[Dataset]:
+    """The data sets that read files, behind whatever joins or wraps them."""
+    parts = [*(getattr(dataset, 'datasets', None) or ()), getattr(dataset, 'dataset', None)]
+    return [one for part in parts if isinstance(part, Dataset) for one in innermost(part)] or [dataset]
+
+
 def image_ids(dataset: Dataset, indices: Sequence[int]) -> list[int | str]:
     """A key for each of some images: its ``img_id``, or its index where data sets are wrapped, whose ids may meet."""
     parts = [find_image(dataset, index) for index in indices]

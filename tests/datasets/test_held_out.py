@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.dataset import pseudo_collate
 from numpy.random import default_rng
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from sparse_rcnn_ext.datasets.held_out import HeldOutHook, part_of
 from sparse_rcnn_ext.engine.errors import UserError
@@ -87,6 +87,15 @@ def test_written_where_something_is_held_out(tmp_path, held_out):
     path = tmp_path / 'held_out.txt'
     assert path.is_file() == (held_out is not None)
     assert held_out is None or path.read_text(encoding='utf-8') == 'cam 1/b.jpg\n鳥.jpg\n'
+
+
+def test_written_of_each_part_of_joined_data(tmp_path):
+    other = Part(dict(part='val', val_fraction=0.5, split_seed=0))
+    other.held_out_names = lambda: ['x.jpg']
+    joined = ConcatDataset([Part(dict(part='val', val_fraction=0.2, split_seed=0)), Part(None), other])
+    loader = DataLoader(joined, collate_fn=pseudo_collate)
+    make_runner(tmp_path, [HeldOutHook()], SmallDetector(2), val_dataloader=loader).train()
+    assert (tmp_path / 'held_out.txt').read_text(encoding='utf-8') == 'cam 1/b.jpg\n鳥.jpg\nx.jpg\n'
 
 
 def test_without_validation(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from sparse_rcnn_ext.datasets.joined import find_image, image_ids, listed, refuse_shared_ids, settle_classes
+from sparse_rcnn_ext.datasets.joined import find_image, image_ids, innermost, listed, refuse_shared_ids, settle_classes
 from sparse_rcnn_ext.engine.errors import UserError
 
 
@@ -57,6 +57,7 @@ def test_images_behind_wrappers():
     dataset = join({}, {})
     first, second = dataset.datasets
     assert find_image(first, 0) == (first, 0) and image_ids(first, [0]) == [0]
+    assert innermost(first) == [first] and innermost(dataset) == [first, second]
     assert find_image(dataset, 1) == (second, 0)
     repeated = join({}, {}, type='mmengine.RepeatDataset', times=2)
     parts = [find_image(repeated, index) for index in range(4)]
