@@ -9,26 +9,51 @@ from mmcv.transforms import Resize as MMCVResize
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, Pad, Resize
 from mmengine.config import Config
 
-from .config_parts import DEFAULT_SCOPE, part_class, part_name
+from .config_parts import DEFAULT_SCOPE, part_class, part_name, scope_of
 from .data_paths import walk_datasets
 from .errors import UserError
 
 _USUAL = (LoadImageFromFile, Resize, MMCVResize, Pad, MMCVPad, LoadAnnotations, MMCVLoadAnnotations, PackDetInputs)
 
 
+# They change nothing of what the network gets.
+_ONLY_OF_DATA = {'LoadAnnotations', 'PackDetInputs'}
+
+
 def find_pipeline(cfg: Config) -> list[dict]:
     """The settings of the transforms that a config tests with, of several data sets the first one's; empty without."""
-    for _, dataset in walk_datasets(cfg.get('test_dataloader'), 'test_dataloader'):
-        if dataset.get('pipeline'):
-            return dataset['pipeline']
-    return []
+    return next(iter(_pipelines(cfg).values()), [])
 
 
 def pipeline_of_tests(cfg: Config) -> list[dict]:
-    """As :func:`find_pipeline`; raises UserError where there is none."""
-    if pipeline := find_pipeline(cfg):
-        return pipeline
-    raise UserError(f'{cfg.filename} has no test_dataloader.dataset.pipeline, which says how images are read')
+    """As :func:`find_pipeline`.
+
+    Raises:
+        UserError: If there is none, or several data sets give the network their images differently: of an image alone
+            nobody knows which of them it would have been in.
+    """
+    pipelines = _pipelines(cfg)
+    if not pipelines:
+        raise UserError(f'{cfg.filename} has no test_dataloader.dataset.pipeline, which says how images are read')
+    (first, pipeline), *others = pipelines.items()
+    scope = scope_of(cfg)
+    for other, steps in others:
+        if _for_network(steps, scope) != _for_network(pipeline, scope):
+            raise UserError(
+                f'{first}.pipeline and {other}.pipeline of {cfg.filename} give the network images in two ways: set '
+                'test_dataloader.dataset to the data set whose way is meant'
+            )
+    return pipeline
+
+
+def _pipelines(cfg: Config) -> dict[str, list[dict]]:
+    """By the place of the data set that has it."""
+    places = walk_datasets(cfg.get('test_dataloader'), 'test_dataloader')
+    return {place: dataset['pipeline'] for place, dataset in places if dataset.get('pipeline')}
+
+
+def _for_network(pipeline: Sequence[dict], scope: str) -> list[dict]:
+    return [step for step in pipeline if step_name(step, scope) not in _ONLY_OF_DATA]
 
 
 def step_name(step: dict, scope: str = DEFAULT_SCOPE) -> str:
