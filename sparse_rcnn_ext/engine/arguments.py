@@ -1,12 +1,16 @@
 """Arguments that several tools have. What is imported here keeps --help waiting."""
 
+import re
 from argparse import Action, ArgumentError, ArgumentParser, Namespace
+from ast import literal_eval
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import UserError, exit_on_user_error
 
 CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
+_BLANK = '\x00'  # no argument of a program can have it
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
@@ -34,6 +38,9 @@ def check_config_file(path: str) -> None:
 class OptionAction(Action):
     """mmengine's DictAction, which leaves argparse, and so the user, with a traceback for what is no KEY=VALUE.
 
+    That action takes all blanks out of a value, of ``data_root=/my data/`` too; here they stay. A list or tuple with
+    quotes is read as Python reads it, so ``('red, pale', 'blue')`` are two names.
+
     Raises:
         ArgumentError: For a missing ``=``, an empty part of the key, or brackets that do not match.
     """
@@ -50,13 +57,39 @@ class OptionAction(Action):
 
         action = DictAction(self.option_strings, self.dest)
         for option in values or ():
-            key, equals, _ = option.partition('=')
+            key, equals, value = option.partition('=')
             if not equals or not all(step.strip() for step in key.split('.')):
                 raise ArgumentError(self, f'{option!r} is no KEY=VALUE, such as model.rpn_head.num_proposals=50')
             try:
-                action(parser, namespace, [option], option_string)
+                action(parser, namespace, [f'{key}={_without_blanks(value)}'], option_string)
             except (AssertionError, ValueError, RecursionError) as error:
-                raise ArgumentError(self, f'the value of {option!r} cannot be read: {error}') from None
+                reason = _with_blanks(str(error))
+                raise ArgumentError(self, f'the value of {option!r} cannot be read: {reason}') from None
+            options = getattr(namespace, self.dest)
+            options[key] = _as_python(value, _with_blanks(options[key]))
+
+
+def _without_blanks(value: str) -> str:
+    """A value with another character for its blanks; those beside the commas and brackets of a list go."""
+    value = value.strip()
+    if value.startswith(('(', '[')) or ',' in value:
+        value = re.sub(r'(?<=[,(\[])\s+|\s+(?=[,)\]])', '', value)
+    return value.replace(' ', _BLANK)
+
+
+def _with_blanks(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_with_blanks, value))
+    return value.replace(_BLANK, ' ') if isinstance(value, str) else value
+
+
+def _as_python(text: str, otherwise: object) -> object:
+    """The list or tuple that ``text`` is in Python, if it has quotes."""
+    if any(mark in text for mark in '\'"'):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            value = literal_eval(text.strip())
+            return value if isinstance(value, (list, tuple)) and isinstance(otherwise, (list, tuple)) else otherwise
+    return otherwise
 
 
 def add_model(parser: ArgumentParser) -> None:

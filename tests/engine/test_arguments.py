@@ -19,6 +19,25 @@ def test_values(parser):
     assert parser.parse_args(words).cfg_options == {'a': 1, 'b.c': (1, 2), 'd': 'x=y', 'e': [[1, 2], None], 'f': ''}
 
 
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ("('traffic light', \"the dog's bed\")", ('traffic light', "the dog's bed")),
+        ("[('red, pale', 2), 'b']", [('red, pale', 2), 'b']),
+        ("('cat')", ('cat',)),
+        ('(traffic light, 2, [ 1.5 , None ])', ('traffic light', 2, [1.5, None])),
+        ('a b, c', ['a b', 'c']),
+        ("'traffic light'", 'traffic light'),
+        ('/my data (1)/x y/', '/my data (1)/x y/'),
+        (' 3 ', 3),
+        ('', ''),
+    ],
+)
+def test_blanks(parser, text, value):
+    """They stay in paths and names."""
+    assert parser.parse_args(['--cfg-options', f'a={text}', 'b=1']).cfg_options == {'a': value, 'b': 1}
+
+
 @pytest.mark.parametrize('option', ['max_epochs', '=3', 'model..depth=3', 'model.=3', '.model=3'])
 def test_no_key_and_value(parser, option, capsys):
     with pytest.raises(SystemExit) as exit_info:
@@ -27,12 +46,13 @@ def test_no_key_and_value(parser, option, capsys):
     assert f'{option!r} is no KEY=VALUE, such as model.rpn_head.num_proposals=50' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('option', ['a=[1,2', 'a=1,(2', 'a=' + '[' * 5000 + ']' * 5000])
+@pytest.mark.parametrize('option', ['a=[1 b,2', 'a=1,(2', 'a=' + '[' * 5000 + ']' * 5000])
 def test_brackets(parser, option, capsys):
     with pytest.raises(SystemExit) as exit_info:
         parser.parse_args(['--cfg-options', option])
     assert exit_info.value.code == 2
-    assert 'cannot be read' in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert 'cannot be read' in printed and '\0' not in printed
 
 
 @pytest.mark.parametrize(
