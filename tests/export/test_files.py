@@ -1,5 +1,6 @@
 """Files of all formats against the detector that they were made of, on photographs."""
 
+import gc
 import json
 import shutil
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export import Detector, files
+from sparse_rcnn_ext.export import PACKAGES, Detector, files
 from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
 from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.files import WRITERS
@@ -187,3 +188,18 @@ def test_what_depends_on_the_data_is_refused_in_one_sentence(tiny_recipe, tiny_d
     assert '\n' not in str(error.value)
     assert not list(tmp_path.iterdir())
     assert torch.is_grad_enabled()
+
+
+def test_garbage_is_collected_again_after_an_export_that_fails(monkeypatch, tmp_path):
+    for name in PACKAGES['onnx']:
+        pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
+    was_enabled = []
+
+    def fail(*_: object) -> None:
+        was_enabled.append(gc.isenabled())
+        raise KeyError
+
+    monkeypatch.setattr(files, '_as_program', fail)
+    with pytest.raises(KeyError):
+        WRITERS['onnx'](None, {}, tmp_path / 'none.onnx')
+    assert was_enabled == [False] and gc.isenabled()
