@@ -118,7 +118,8 @@ class GatheredRoIFeatures(RoIFeatures):
         indices = indices.view(-1, side, side, samples)
         weights = weights.view(-1, side, side, 1, samples)
         # A row of bins at a time: all at once would take as much memory as Q tables of RoI features.
-        pooled = [weights[:, row] @ table.rows[indices[:, row]] for row in range(side)]  # (B·N, side, 1, C) each
+        # (B·N, side, 1, C) each; by ``select``, as each step is traced and ``[:, row]`` is two.
+        pooled = [weights.select(1, row) @ table.rows[indices.select(1, row)] for row in range(side)]
         return torch.stack(pooled, dim=1).flatten(1, 3).to(table.dtype)  # (B·N, P, C)
 
 

@@ -124,9 +124,10 @@ class RoIFeatures(BaseModule):
         image = torch.arange(batch, device=boxes.device).repeat_interleave(num_boxes)  # (M,)
         width = width.long()
         first = table.offsets[level] + image * height.long() * width  # (M,)
-        rows_y = first[:, None, None] + rows_y * width[:, None, None]
-        indices = rows_y[:, :, None, :, None] + rows_x[:, None, :, None, :]  # (M, 7, 7, 2s, 2s)
-        weights = weights_y[:, :, None, :, None] * weights_x[:, None, :, None, :]
+        # By ``unsqueeze``: ``[:, None]`` is two steps, or more, for whoever traces this.
+        rows_y = first.unsqueeze(1).unsqueeze(2) + rows_y * width.unsqueeze(1).unsqueeze(2)
+        indices = rows_y.unsqueeze(2).unsqueeze(4) + rows_x.unsqueeze(2).unsqueeze(1)  # (M, 7, 7, 2s, 2s)
+        weights = weights_y.unsqueeze(2).unsqueeze(4) * weights_x.unsqueeze(2).unsqueeze(1)
         return indices.flatten(3).flatten(0, 2), weights.flatten(3).flatten(0, 2)
 
     def _axis(self, start: Tensor, end: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,10 +142,11 @@ class RoIFeatures(BaseModule):
         """
         samples = self.output_size * self.sampling_ratio
         steps = (torch.arange(samples, device=start.device, dtype=start.dtype) + 0.5) / samples
-        at = start[:, None] + steps * (end - start)[:, None]  # (M, samples)
-        last = size[:, None] - 1
+        at = start.unsqueeze(1) + steps * (end - start).unsqueeze(1)  # (M, samples)
+        size = size.unsqueeze(1)
+        last = size - 1
         # A sample more than one cell outside counts as zero; one nearer than that takes the border's value.
-        inside = (at >= -1) & (at <= size[:, None])
+        inside = (at >= -1) & (at <= size)
         at = torch.minimum(at.clamp(min=0), last)
         low = at.floor()
         share = at - low
