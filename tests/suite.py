@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fork_server import look_for_garbage_seldom
+
 # These on both stacks, all others on the default one: what can depend on which mmdet, mmengine and mmcv is installed.
 STACK = (
     'convert/',
@@ -65,13 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: from here on the garbage collector need not look at it, and seldom at the rest.
-
-    Graphs that are traced are many small objects, of which none is garbage: to look at them was a tenth of such tests.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    """What is imported by now stays."""
+    look_for_garbage_seldom()
 
 
 def memory_held() -> int:
