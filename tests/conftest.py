@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 import sparse_rcnn_ext  # noqa: F401  before mmdet.models, as in every tool
-from tests.fork_server import leave_configs_unformatted
+from tests.fork_server import leave_configs_unformatted, remember_configs
 
 pytest_plugins = ['tests.suite']
 REPO = Path(__file__).resolve().parent.parent
@@ -26,9 +26,10 @@ TOOL_VARIABLES = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'DISPLAY':
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave configs as they are; not in the process that only hands tests out, and needs no formatter."""
+    """Leave configs as they are, and read them fast; not in the process that only hands tests out."""
     if not config.getoption('numprocesses', None):
         leave_configs_unformatted()
+        remember_configs()
 
 
 @pytest.fixture(scope='session')

@@ -5,6 +5,7 @@ what the tools shall take for their interpreter: a script that runs forked_pytho
 WATCHED is the number of a process with which the server ends, and the folder of SOCKET goes.
 """
 
+import functools
 import gc
 import importlib
 import json
@@ -17,6 +18,7 @@ import socket
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
@@ -36,6 +38,7 @@ def preload() -> None:
     """Import what takes long; sparse_rcnn_ext first."""
     sys.path.insert(0, str(REPO))
     leave_configs_unformatted()
+    remember_configs()
     for name in PRELOADED:
         importlib.import_module(name)
     one_thread()
@@ -64,6 +67,31 @@ def leave_configs_unformatted() -> None:
 
     as_it_is.original = yapf_api.FormatCode
     yapf_api.FormatCode = as_it_is
+
+
+def remember_configs() -> None:
+    """Have mmengine ask a config's text once what kind it is and which bases it names: it parses it for each anew.
+
+    The test processes read the same few files thousands of times.
+    """
+    config = importlib.import_module('mmengine.config').Config
+    for name in ('_is_lazy_import', '_get_base_files'):
+        setattr(config, name, staticmethod(answered_once_a_text(getattr(config, name))))
+
+
+def answered_once_a_text(function: Callable[[str], object]) -> Callable[[str], object]:
+    """What ``function(file)`` found out about a file of this text and kind; an error is none of the answers."""
+    answers = {}
+
+    @functools.wraps(function)
+    def answer(file: str) -> object:
+        with open(file, 'rb') as opened:  # noqa: PTH123  as mmengine: the name stays as it is in an error
+            known = os.path.splitext(file)[1], opened.read()  # noqa: PTH122
+        if known not in answers:
+            answers[known] = function(file)
+        return answers[known]
+
+    return answer
 
 
 def one_thread() -> None:

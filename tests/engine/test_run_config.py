@@ -68,6 +68,18 @@ class TestLoadConfig:
         assert len(texts) == 2
         assert Config(cfg.to_dict()).pretty_text == cfg.pretty_text
 
+    def test_a_changed_file_is_read_anew(self, path):
+        """In the test processes too, which remember what mmengine asks a config's text."""
+        assert hasattr(Config._get_base_files, '__wrapped__') and hasattr(Config._is_lazy_import, '__wrapped__')
+        bases = [Path(path).with_name(name) for name in ('a.py', 'b.py')]
+        for number, base in enumerate(bases):
+            base.write_text(f'number = {number}\n')
+        for number, base in enumerate(bases):
+            Path(path).write_text(f'_base_ = [{base.name!r}]\n')
+            assert load_config(path, None, None).number == number
+        Path(path).write_text('from mmdet.models import FPN\n\nneck = dict(type=FPN)\n')
+        assert Config.fromfile(path)._imported_names == {'FPN'}
+
     def test_missing_file(self):
         with pytest.raises(UserError, match=r'no config file nowhere\.py'):
             load_config('nowhere.py', None, None)
