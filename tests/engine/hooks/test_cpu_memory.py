@@ -1,47 +1,46 @@
 """Memory that a process frees is there for its next tensor."""
 
+import ctypes
 import platform
-import subprocess
-import sys
+import random
+import resource
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.hooks.cpu_memory import CpuMemoryHook
+from sparse_rcnn_ext.engine.hooks.cpu_memory import CpuMemoryHook, keep_freed_memory
 
-PROGRAM = """
-import ctypes, random, resource, sys
-import torch
-# PR_SET_THP_DISABLE: where the kernel has huge pages to spare, one fault stands for 512.
-ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
-from sparse_rcnn_ext.engine.hooks.cpu_memory import keep_freed_memory
-if 'keep' in sys.argv:
-    assert keep_freed_memory()
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-random.seed(0)
-for step in range(4):
-    before = faults()
-    tensors = [torch.ones(random.randint(2**16, 2**21)) for _ in range(20)]
-    random.shuffle(tensors)
-    del tensors
-print(faults() - before)
-"""
+PR_SET_THP_DISABLE = 41
+
+
+def print_faults(arguments: list[str]) -> None:
+    """Page faults of the fourth step of a process that takes about 85 MiB in 20 tensors, and frees them, each step."""
+    # Where the kernel has huge pages to spare, one fault stands for 512.
+    ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
+    if 'keep' in arguments:
+        assert keep_freed_memory()
+    generator = random.Random(0)
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        tensors = [torch.ones(generator.randint(2**16, 2**21)) for _ in range(20)]
+        generator.shuffle(tensors)
+        del tensors
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='mallopt is of glibc')
 
 
-def count_faults(repo_dir, *arguments: str) -> int:
-    """Page faults of the fourth step of a process that takes about 85 MiB in 20 tensors, and frees them, each step."""
-    command = [sys.executable, '-c', PROGRAM, *arguments]
-    run = subprocess.run(command, cwd=repo_dir, capture_output=True, text=True, check=True)
-    return int(run.stdout.splitlines()[-1])
-
-
 @glibc
-def test_freed_memory_is_taken_again(repo_dir):
-    without, kept = count_faults(repo_dir), count_faults(repo_dir, 'keep')
+def test_freed_memory_is_taken_again(run_process, tmp_path):
+    """In processes that have changed nothing yet about how they take memory."""
+    faults = []
+    for arguments in ([], ['keep']):
+        code, printed = run_process(__file__, arguments, tmp_path, call=print_faults.__name__)
+        assert code == 0, printed
+        faults.append(int(printed.splitlines()[-1]))
+    without, kept = faults
     assert kept < 2_000 and without > 5 * kept
 
 
