@@ -28,6 +28,7 @@ PRELOADED = (
     'mmdet.apis',
     'mmdet.engine',
     'matplotlib.pyplot',
+    'timm',
     'torch.utils.cpp_extension',  # by which mmengine asks for the compiler's version
 )
 LIMIT = 900

@@ -31,6 +31,9 @@ except UserError as error:
 else:
     raise AssertionError('a .pkl was read')
 import mmdet.models
+import sparse_rcnn_ext.models
+# That takes a second or two, which other backbones need not wait for.
+assert 'timm' not in sys.modules
 print(mmdet.models.SingleRoIExtractor.__name__)
 """
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import timm
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -60,6 +59,8 @@ class TimmBackbone(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        import timm  # takes a second or two, which other backbones need not wait for
+
         if not timm.is_model(model_name):
             raise UserError(f'timm {timm.__version__} has no model {model_name!r}: see timm.list_models().')
         if pretrained and pretrained_file is not None:
@@ -117,6 +118,8 @@ class TimmBackbone(BaseModule):
 
     def _create(self, in_channels: int, model_args: dict) -> nn.Module:
         """timm's feature extractor with random weights."""
+        import timm
+
         try:
             return timm.create_model(
                 self.model_name,

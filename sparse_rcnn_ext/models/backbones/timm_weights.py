@@ -1,12 +1,13 @@
-"""Pretrained weights for timm's models: from a local file, an installed package or timm's hub."""
+"""Pretrained weights for timm's models: from a local file, an installed package or timm's hub.
+
+timm is imported where it is used: it takes a second or two, which other backbones need not wait for.
+"""
 
 import re
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-import timm
 from huggingface_hub import try_to_load_from_cache
-from timm.models import adapt_input_conv, load_state_dict, set_pretrained_check_hash
 from torch import Tensor, nn
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -52,6 +53,9 @@ def load_classifier(model_name: str, source: str) -> nn.Module:
     Raises:
         UserError: see :func:`find_weights`; or the weights fit neither by name nor in order.
     """
+    import timm
+    from timm.models import load_state_dict
+
     path = find_weights(source)
     weights = load_state_dict(str(path), device='cpu')
     model = timm.create_model(model_name, pretrained=False)
@@ -82,6 +86,9 @@ def load_hub_classifier(model_name: str) -> nn.Module:
         UserError: timm has no weights for it, they can be neither downloaded nor found in the cache, or were damaged
             on their way.
     """
+    import timm
+    from timm.models import set_pretrained_check_hash
+
     # Of the few models that are no files of the hub: torch then compares with the hash in the address.
     set_pretrained_check_hash(True)
     try:
@@ -113,6 +120,8 @@ def load_features(net: nn.Module, classifier: nn.Module) -> None:
     Raises:
         UserError: ``net`` was built with arguments that change its layers.
     """
+    from timm.models import adapt_input_conv
+
     weights = {plain_name(key): value for key, value in classifier.state_dict().items()}
     loaded = {}
     for key, target in net.state_dict().items():
