@@ -6,6 +6,7 @@ import json
 import pytest
 
 from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, Setting, growth, run
+from sparse_rcnn_ext.analysis.benchmark.evaluation import PEAK
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from tests.analysis.benchmark.tiny import write_tiny_model
 
@@ -56,6 +57,9 @@ def test_everything_is_measured(found):
         '100 proposals, 5 boxes',
         '100 proposals, 30 boxes',
     ]
+    # Only here evaluation measures it in its own processes; see tests/analysis/benchmark/test_evaluation.py.
+    peak = results['evaluation']['comparisons'][1]
+    assert (peak['name'], peak['unit']) == (PEAK, 'B')
     assert (results['inference']['setting']['batch'], results['train']['setting']['batch']) == (1, 2)
 
 
