@@ -5,6 +5,7 @@ what the tools shall take for their interpreter: a script that runs forked_pytho
 WATCHED is the number of a process with which the server ends, and the folder of SOCKET goes.
 """
 
+import ctypes
 import functools
 import gc
 import importlib
@@ -113,7 +114,8 @@ def become(arguments: list[str], cwd: str, variables: dict[str, str], call: str 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.alarm(LIMIT)
-        for stream, file in enumerate(files):
+        enter(files[3:])
+        for stream, file in enumerate(files[:3]):
             os.dup2(file, stream)
             os.close(file)
         sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, 'w', buffering=1)
@@ -149,9 +151,19 @@ def become(arguments: list[str], cwd: str, variables: dict[str, str], call: str 
         os._exit(code)
 
 
+def enter(namespaces: list[int]) -> None:
+    """See the mounts that the client sees; where these are the server's own, nothing has to be done, nor may be."""
+    for file in namespaces:
+        kind = os.readlink(f'/proc/self/fd/{file}').partition(':')[0]  # noqa: PTH115
+        is_own = os.path.samestat(os.fstat(file), os.stat(f'/proc/self/ns/{kind}'))  # noqa: PTH116
+        if not is_own and ctypes.CDLL(None, use_errno=True).setns(file, 0):
+            raise OSError(ctypes.get_errno(), f'the {kind} namespace cannot be entered')
+        os.close(file)
+
+
 def serve(connection: socket.socket) -> None:
     """Start the tool that a client asks for; tell its number, then its exit code; end it where the client goes."""
-    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    _, files, _, _ = socket.recv_fds(connection, 1, 5)
     lines = connection.makefile('r')
     request = json.loads(lines.readline())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

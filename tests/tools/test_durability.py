@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,11 +23,8 @@ NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
 
 
 @pytest.fixture(scope='module')
-def on_own_disk(repo_dir, tool_environment, tmp_path_factory):
-    """``on_own_disk(options, arguments)`` trains into a file system of its own; exit code, output, and what is there.
-
-    By a real Python: the server of forks does not see that file system.
-    """
+def on_own_disk(repo_dir, python, tool_environment, tmp_path_factory):
+    """``on_own_disk(options, arguments)`` trains into a file system of its own; code, output, and what is there."""
     if subprocess.run(['unshare', '--map-root-user', '--mount', 'true'], capture_output=True).returncode:
         pytest.skip('unshare may not mount a file system here')
 
@@ -38,7 +34,7 @@ def on_own_disk(repo_dir, tool_environment, tmp_path_factory):
         disk.mkdir()
         # It is gone with the process.
         script = f'mount -t tmpfs -o {options} none {disk}; "$@"; code=$?; cp -r {disk} {found}; exit $code'
-        command = [sys.executable, repo_dir / 'tools/train.py', *arguments, '--work-dir', disk / 'run']
+        command = [python, repo_dir / 'tools/train.py', *arguments, '--work-dir', disk / 'run']
         result = subprocess.run(
             ['unshare', '--map-root-user', '--mount', 'sh', '-c', script, 'sh', *map(str, command)],
             env=tool_environment,
