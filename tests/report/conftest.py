@@ -58,10 +58,8 @@ def mmdet_scope_of_session() -> None:
     init_default_scope('mmdet')
 
 
-@pytest.fixture
-def run(tmp_path: Path, picture_config: Config, checkpoint: Path) -> Path:
-    """Two epochs of ten steps, with a log, a config and a checkpoint."""
-    folder = tmp_path / 'my <run>'
+def make_run(folder: Path, picture_config: Config, checkpoint: Path) -> Path:
+    """Fill ``folder`` with two epochs of ten steps: a log, a config and a checkpoint; returns it."""
     lines = [training_line(step, epoch) for epoch in (1, 2) for step in range(10 * epoch - 9, 10 * epoch + 1)]
     log = write_log(folder, TIME, [*lines[:10], validation_line(1, 0.25), *lines[10:], validation_line(2, 0.5)])
     picture_config.dump(log / 'config.py')
@@ -69,3 +67,9 @@ def run(tmp_path: Path, picture_config: Config, checkpoint: Path) -> Path:
     (folder / 'epoch_2.pth').symlink_to(checkpoint)
     (folder / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
     return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, picture_config: Config, checkpoint: Path) -> Path:
+    """See :func:`make_run`."""
+    return make_run(tmp_path / 'my <run>', picture_config, checkpoint)

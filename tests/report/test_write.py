@@ -14,7 +14,7 @@ from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.report import write_report
 from sparse_rcnn_ext.report.evidence import build_dataset, gather_evidence
 from sparse_rcnn_ext.report.run_files import find_checkpoint, find_config
-from tests.report.conftest import TIME
+from tests.report.conftest import TIME, make_run
 from tests.report.test_page import Page
 
 FROM_THE_LOG = {'loss', 'learning_rate', 'ap_by_epoch'}
@@ -55,11 +55,18 @@ def facts_of(page: Page) -> dict[str, str]:
     return dict(zip(texts[start:end:2], texts[start + 1 : end : 2]))
 
 
-def test_whole(run: Path):
+@pytest.fixture(scope='module')
+def reported(tmp_path_factory, picture_config: Config, checkpoint: Path) -> Path:
+    """A run with its report, which tests only read."""
+    run = make_run(tmp_path_factory.mktemp('reported') / 'my <run>', picture_config, checkpoint)
     (run / 'report').mkdir()
     (run / 'report/of_an_earlier_one.png').touch()
     assert write_report(run) == run / 'report.html'
-    page = page_of(run)
+    return run
+
+
+def test_whole(reported: Path):
+    run, page = reported, page_of(reported)
     assert pictures_of(run) == figures_of(page) == FROM_THE_LOG | FROM_THE_MODEL
     # One file: whatever it refers to is in it.
     assert all(address.startswith(('#', 'data:image/jpeg;base64,')) for address in page.addresses())
@@ -76,12 +83,11 @@ def test_whole(run: Path):
     assert "type='sparse_rcnn_ext.SparseRCNN'" in config
 
 
-def test_accuracy_is_that_of_the_evidence(run: Path):
-    cfg = Config.fromfile(find_config(run))
-    evidence = gather_evidence(cfg, find_checkpoint(run), None, None, None, 0.3, progress=False)
+def test_accuracy_is_that_of_the_evidence(reported: Path):
+    cfg = Config.fromfile(find_config(reported))
+    evidence = gather_evidence(cfg, find_checkpoint(reported), None, None, None, 0.3, progress=False)
     assert len(evidence.stages) == 2 and evidence.indices == [0, 1, 2]
-    write_report(run)
-    facts = facts_of(page_of(run))
+    facts = facts_of(page_of(reported))
     assert facts['AP'] == f'{evidence.judgement.stats["AP"]:.3f}'
     assert facts['parameters'] == f'{sum(p.numel() for p in evidence.model.parameters()) / 1e6:.1f} M'
 
