@@ -40,13 +40,17 @@ ONCE = (
     'engine/test_compilation.py',
     'engine/test_fast_inference.py',
     'engine/test_lost_worker.py',
+    'engine/test_signals_at_fork.py',
     'engine/test_verified_download.py',
     'evaluation/test_box_evaluation.py',
     'models/backbones/test_timm_weights.py',
     'models/necks/test_bifpn.py',
     'models/test_extreme_values.py',
     'models/test_stage_dial.py',
+    'models/upgrades/test_iou_class_losses.py',
     'models/upgrades/test_precision.py',
+    'task_modules/test_one_to_many_assigner.py',
+    'task_modules/test_position_modulated_cost.py',
 )
 # From glibc's malloc.h, with the values that its processes start with.
 DEFAULTS_OF_MALLOC = {'M_TRIM_THRESHOLD': (-1, 128 * 1024), 'M_MMAP_MAX': (-4, 65536)}
