@@ -6,6 +6,7 @@ Not before: torch and mmcv take seconds to import, and whoever asks a tool for -
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -17,6 +18,14 @@ PORTABLE_OPS = 'mmcv._ext'
 HEADLESS = 'opencv-python-headless==' + ('4.12.0.88' if sys.version_info < (3, 14) else '4.11.0.86')
 REPAIR = f'pip install --force-reinstall --no-deps {HEADLESS}'
 
+_IMGAUG = (
+    'imgaug',
+    'imgaug.augmenters',
+    'imgaug.augmentables',
+    'imgaug.augmentables.lines',
+    'imgaug.augmentables.segmaps',
+)
+
 
 def install_import_hooks() -> None:
     """Have each done around its import, or at once where that is over; a second call does nothing."""
@@ -24,6 +33,7 @@ def install_import_hooks() -> None:
         return
     hooks = {
         'cv2': _explain_missing_opencv,
+        'mmdet.datasets.transforms.generate_line': _with_imgaug_on_demand,
         'mmengine.fileio': _then_refuse_pickles,
         'mmengine.runner': _then_load_safely,
         'torch': _then_know_runner_checkpoints,
@@ -70,6 +80,38 @@ def _then_know_runner_checkpoints() -> Iterator[None]:
     from .engine.safe_globals import register_safe_globals
 
     register_safe_globals()
+
+
+@contextmanager
+def _with_imgaug_on_demand() -> Iterator[None]:
+    """These transforms of lanes import it, and with it numba and half of SciPy, when no lane is anywhere to be seen."""
+    if _IMGAUG[0] in sys.modules:
+        yield
+        return
+    stand_ins = {name: _CalledOnDemand(name) for name in _IMGAUG}
+    for name, module in stand_ins.items():
+        package, _, own = name.rpartition('.')
+        if package:
+            setattr(stand_ins[package], own, module)
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            sys.modules.pop(name, None)
+
+
+class _CalledOnDemand(ModuleType):
+    """Stands for a module of which things are only called: what is called imports it."""
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return getattr(import_module(self.__name__), name)(*args, **kwargs)
+
+        return call
 
 
 class _ImportHook(MetaPathFinder):

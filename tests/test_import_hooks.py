@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sparse_rcnn_ext import import_hooks
@@ -32,8 +33,8 @@ else:
     raise AssertionError('a .pkl was read')
 import mmdet.models
 import sparse_rcnn_ext.models
-# That takes a second or two, which other backbones need not wait for.
-assert 'timm' not in sys.modules
+# Each takes a second or two, which other backbones, and all that is no lane, need not wait for.
+assert not {'timm', 'imgaug', 'numba'} & set(sys.modules)
 print(mmdet.models.SingleRoIExtractor.__name__)
 """
 
@@ -56,6 +57,19 @@ def run_python(code: str, *paths: Path) -> str:
 )
 def test_guards_stand_and_mmdet_imports(repo_dir: Path, before: str) -> None:
     assert run_python(before + GUARDED, repo_dir).splitlines()[-1] == 'SingleRoIExtractor'
+
+
+def test_transforms_of_lanes_import_what_they_need() -> None:
+    pytest.importorskip('imgaug', reason='only the maintained mmdet requires it')
+    generate_line = importlib.import_module('mmdet.datasets.transforms.generate_line')
+    pixels = np.zeros((8, 6, 3), np.uint8)
+    pixels[:, 1] = 255
+    flip = dict(name='OneOf', transforms=[dict(name='Fliplr', parameters=dict(p=1.0))], p=1.0)
+    sized = dict(name='Resize', parameters=dict(size=dict(height=8, width=6)), p=1.0)
+    sample = dict(img=pixels, instances=[dict(line=[(1, 2), (1, 6)])], gt_seg_map=pixels[..., 0] // 255)
+    turned = generate_line.ImageAug([sized, flip])(sample)
+    assert (turned['img'][:, 4] == 255).all() and (turned['gt_seg_map'][:, 4] == 1).all()
+    np.testing.assert_allclose(turned['lines'], [[(5, 2), (5, 6)]])
 
 
 def test_a_compiled_module_wins(repo_dir: Path, tmp_path: Path) -> None:
