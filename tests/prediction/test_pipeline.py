@@ -30,9 +30,7 @@ class CallsOne(BaseTransform):
             case 'take the depth':
                 return dict(results, img=cv2.imread(results['depth_path']))
             case 'import':
-                import package_that_nobody_has
-
-                return package_that_nobody_has.load(results)
+                raise ImportError('no module named spectral')
             case 'fail':
                 raise RuntimeError('no such band\nin this file')
         return results
@@ -73,7 +71,7 @@ def test_annotations_are_not_looked_for(path):
     ('steps', 'kind', 'message'),
     [
         ([one('take the depth')], UserError, "asks for 'depth_path' of an image before it is loaded"),
-        ([one('import')], UserError, 'the loader of the test pipeline lacks a package: .*package_that_nobody_has'),
+        ([one('import')], UserError, 'the loader of the test pipeline lacks a package: .*spectral'),
         ([one('nothing')], UserError, 'no transform of the test pipeline loads an image'),
         ([one('give up'), LOAD], UnreadableError, 'the loader of the test pipeline gives it up'),
         ([one('fail')], UnreadableError, 'the loader of the test pipeline says RuntimeError: no such band$'),
