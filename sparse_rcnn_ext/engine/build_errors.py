@@ -60,11 +60,18 @@ def explain_build_error(error: BaseException) -> str | None:
         return None
     if found == 'the config':
         return f'the config has no {error.args[0]}: add it, or correct a name that was meant for it'
-    # The text of a KeyError is its key alone.
-    reason = repr(error) if isinstance(error, KeyError) or not str(error) else ' '.join(str(error).split())
+    reason = _reason(error)
     if _NO_IMAGE in reason:
         reason = 'no image is left: none has a box of metainfo.classes, as these are written, or filter_cfg drops all'
     return f'{found} cannot be used: {_short(reason)}: correct that setting in the config or in --cfg-options'
+
+
+def _reason(error: Exception) -> str:
+    # The text of a KeyError is its key alone, and an assertion seldom has one.
+    if isinstance(error, AssertionError) and not str(error):
+        condition = traceback.extract_tb(error.__traceback__)[-1].line.removeprefix('assert ')
+        return f'{condition} does not hold'
+    return repr(error) if isinstance(error, KeyError) or not str(error) else ' '.join(str(error).split())
 
 
 def _describe(settings: object) -> str:

@@ -35,6 +35,11 @@ def test_missing_setting():
     assert 'out_channels' in text
 
 
+def test_an_assertion_without_a_text():
+    text = sentence(dict(type='FPN', in_channels=[8, 8], out_channels=8, num_outs=1))
+    assert ' cannot be used: num_outs >= self.num_ins - start_level does not hold: correct' in text
+
+
 def test_what_the_runner_makes_itself(tmp_path):
     cfg = Config(
         dict(
