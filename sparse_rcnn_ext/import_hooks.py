@@ -84,7 +84,7 @@ def _then_know_runner_checkpoints() -> Iterator[None]:
 
 @contextmanager
 def _with_imgaug_on_demand() -> Iterator[None]:
-    """These transforms of lanes import it, and with it numba and half of SciPy, when no lane is anywhere to be seen."""
+    """These transforms of lanes import it, a sixth of mmdet's import, when no lane is anywhere to be seen."""
     if _IMGAUG[0] in sys.modules:
         yield
         return

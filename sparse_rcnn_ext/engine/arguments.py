@@ -10,8 +10,8 @@ from pathlib import Path
 from .errors import UserError, exit_on_user_error
 
 CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
-_BLANK = '\x00'  # no argument of a program can have it
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+_BLANK = '\x00'  # no argument of a program can have it
 
 
 def end_early(parse_args: Callable[[], Namespace], check: Callable[[Namespace], None] | None = None) -> None:
@@ -88,7 +88,7 @@ def _as_python(text: str, otherwise: object) -> object:
     if any(mark in text for mark in '\'"'):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             value = literal_eval(text.strip())
-            return value if isinstance(value, (list, tuple)) and isinstance(otherwise, (list, tuple)) else otherwise
+            return value if isinstance(value, (list, tuple)) else otherwise
     return otherwise
 
 

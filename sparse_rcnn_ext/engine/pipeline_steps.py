@@ -14,8 +14,6 @@ from .data_paths import walk_datasets
 from .errors import UserError
 
 _USUAL = (LoadImageFromFile, Resize, MMCVResize, Pad, MMCVPad, LoadAnnotations, MMCVLoadAnnotations, PackDetInputs)
-
-
 # They change nothing of what the network gets.
 _ONLY_OF_DATA = {'LoadAnnotations', 'PackDetInputs'}
 

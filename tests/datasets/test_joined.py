@@ -58,6 +58,7 @@ def test_images_behind_wrappers():
     first, second = dataset.datasets
     assert find_image(first, 0) == (first, 0) and image_ids(first, [0]) == [0]
     assert innermost(first) == [first] and innermost(dataset) == [first, second]
+    assert len(innermost(join({}, {}, type='mmengine.RepeatDataset', times=2))) == 2
     assert find_image(dataset, 1) == (second, 0)
     repeated = join({}, {}, type='mmengine.RepeatDataset', times=2)
     parts = [find_image(repeated, index) for index in range(4)]

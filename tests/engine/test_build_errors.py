@@ -35,6 +35,14 @@ def test_missing_setting():
     assert 'out_channels' in text
 
 
+def test_an_assertion_that_says_why():
+    class Refuses:
+        def __init__(self) -> None:
+            raise AssertionError('levels are missing')
+
+    assert ' cannot be used: levels are missing: correct' in sentence(dict(type=Refuses))
+
+
 def test_an_assertion_without_a_text():
     text = sentence(dict(type='FPN', in_channels=[8, 8], out_channels=8, num_outs=1))
     assert ' cannot be used: num_outs >= self.num_ins - start_level does not hold: correct' in text
