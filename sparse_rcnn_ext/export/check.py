@@ -54,10 +54,14 @@ def run_file(file: Detector, batch: Batch) -> list[Detections]:
 
 
 def run_eager(detector: torch.nn.Module, batch: Batch) -> list[Detections]:
-    """The same by ``SparseRCNN.predict``."""
+    """The same by ``SparseRCNN.predict``, not clipped, as what a file gives is not."""
     samples = [DetDataSample(metainfo=dict(img_shape=tuple(size))) for size in batch.sizes.tolist()]
-    with torch.no_grad():
-        found = detector.predict(torch.from_numpy(batch.pixels), samples, rescale=False)
+    clip_boxes, detector.clip_boxes = detector.clip_boxes, False
+    try:
+        with torch.no_grad():
+            found = detector.predict(torch.from_numpy(batch.pixels), samples, rescale=False)
+    finally:
+        detector.clip_boxes = clip_boxes
     found = [sample.pred_instances for sample in found]
     return [Detections(image.bboxes.numpy(), image.scores.numpy(), image.labels.numpy()) for image in found]
 

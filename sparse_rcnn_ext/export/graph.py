@@ -23,22 +23,19 @@ OUTPUTS = ('boxes', 'scores', 'labels')
 class DetectionGraph(nn.Module):
     """What ``SparseRCNN.predict`` computes, in operators that every format has.
 
+    But for ``clip_boxes``: a graph gives equally many boxes of every image, so whatever runs it clips and drops.
+
     Args:
         detector: Its weights are copied, its ``test_cfg`` counts.
         divisor: Heights and widths of the images will be multiples of this.
         half: Networks compute in float16; boxes, scores and RoI sums stay float32.
 
     Raises:
-        UserError: If the detector clips its boxes, or ``half`` is asked for and batch norm cannot be folded.
+        UserError: If ``half`` is asked for and batch norm cannot be folded.
     """
 
     def __init__(self, detector: SparseRCNN, divisor: int, half: bool = False) -> None:
         super().__init__()
-        if detector.clip_boxes:
-            raise UserError(
-                'model.test_cfg.clip_boxes is True, which drops boxes, and an exported file always gives as many: '
-                'set it to False, and clip what the file gives'
-            )
         detector = copy.deepcopy(detector).cpu().float().eval().requires_grad_(False)
         detector.roi_head.roi_features = GatheredRoIFeatures(detector.roi_head.roi_features)
         fix_same_padding(detector.backbone, divisor)

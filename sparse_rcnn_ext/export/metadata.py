@@ -37,6 +37,7 @@ def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic:
           the two, either way up; else ``scale`` is height and width.
         - ``pad``: None, or the height and width (``size``) that each image is filled up to with ``value`` (RGB), which
           then counts as part of the image.
+        - ``clip_boxes``: whether boxes are to be clipped to their image, and those without area then dropped.
         - ``channel_order``, ``mean``, ``std``: (x − mean) / std of each channel, in that order.
 
     Raises:
@@ -76,6 +77,7 @@ def describe(cfg: Config, detector: SparseRCNN, classes: Sequence[str], dynamic:
         proposals=detector.rpn_head.num_proposals,
         top_k=min(detector.max_per_img, detector.rpn_head.num_proposals * labels),
         precision='float16' if half else 'float32',
+        clip_boxes=detector.clip_boxes,
         size=None if dynamic else list(padded_size(cfg, size)),
         resize=_read_resize(steps['Resize']),
         pad=_read_pad(steps['Pad']) if 'Pad' in steps else None,

@@ -117,7 +117,7 @@ def our_model(model: dict) -> dict:
     assert criterion.pop('type') == 'sparse_rcnn_ext.SparseRCNNCriterion'
     for part in (model, model['rpn_head'], head, head['dynamic_conv_cfg'], *costs.values()):
         part['type'] = part['type'].removeprefix('sparse_rcnn_ext.')
-    assert test_cfg.pop('num_stages') is None and test_cfg.pop('clip_boxes') is False
+    assert test_cfg.pop('num_stages') is None and test_cfg.pop('clip_boxes') is True
     if test_cfg['max_per_img'] is None:
         test_cfg['max_per_img'] = model['rpn_head']['num_proposals']
     return {

@@ -6,10 +6,13 @@ import cv2
 import numpy as np
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sparse_rcnn_ext.export.runtime.network_input import Batch
 from sparse_rcnn_ext.models import SparseRCNN
 
 TINY = {
@@ -65,3 +68,13 @@ def read_images(shared_dir: Path, count: int = 3) -> list[np.ndarray]:
     """Photographs (H, W, 3) uint8 RGB, landscape and portrait."""
     names = ['000000397133.jpg', '000000011813.jpg', '000000135561.jpg', '000000165518.jpg'][:count]
     return [cv2.imread(str(shared_dir / 'data/coco_mini/val2017' / name))[..., ::-1] for name in names]
+
+
+def detect(detector: SparseRCNN, batch: Batch, images: list[np.ndarray]) -> list[InstanceData]:
+    """What the detector finds, boxes in pixels of the images that the batch was made of."""
+    samples = [
+        DetDataSample(metainfo=dict(img_shape=tuple(size), scale_factor=tuple(factors), ori_shape=image.shape[:2]))
+        for image, size, factors in zip(images, batch.sizes.tolist(), batch.factors.tolist(), strict=True)
+    ]
+    with torch.no_grad():
+        return [sample.pred_instances for sample in detector.predict(torch.from_numpy(batch.pixels), samples)]

@@ -4,7 +4,7 @@ import pytest
 
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.export.metadata import describe
-from sparse_rcnn_ext.export.runtime.sessions import NAMES
+from sparse_rcnn_ext.export.runtime.sessions import LATER_NAMES, NAMES
 from tests.export.examples import read_recipe
 
 SQUARE = 'sparse-rcnn_r50_fpn_128-proposals_640-3x_coco'
@@ -19,6 +19,7 @@ def test_of_the_main_recipe(tiny_detector, repo_dir):
         proposals=20,
         top_k=20,
         precision='float16',
+        clip_boxes=True,
         size=[800, 1344],
         resize=dict(scale=[800, 1333], keep_ratio=True),
         pad=None,
@@ -27,7 +28,7 @@ def test_of_the_main_recipe(tiny_detector, repo_dir):
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
     )
-    assert set(metadata) == set(NAMES)
+    assert set(metadata) == {*NAMES, *LATER_NAMES}
     assert describe(cfg, tiny_detector, cfg.classes, dynamic=True, half=True)['size'] is None
 
 

@@ -30,6 +30,8 @@ SIZES = {
     'model.roi_head.bbox_head.feedforward_channels': 24,
     'model.roi_head.bbox_head.in_channels': CHANNELS,
     'model.roi_head.bbox_head.dynamic_conv_cfg.feat_channels': 4,
+    # So that the number of detections is known.
+    'model.test_cfg.clip_boxes': False,
 }
 
 

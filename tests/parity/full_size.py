@@ -56,6 +56,7 @@ def build_models() -> tuple[nn.Module, nn.Module]:
         cfg.backbone.init_cfg = None
         cfg.rpn_head.num_proposals = PROPOSALS
     theirs.test_cfg.rcnn.max_per_img = PROPOSALS
+    ours.test_cfg.clip_boxes = False
     ours = MODELS.build(ours)
     torch.set_default_dtype(torch.float64)
     try:

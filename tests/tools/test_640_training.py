@@ -65,6 +65,7 @@ def test_trains_and_tests(options, run_tool, tmp_path):
     raw = saved['ema_state_dict']['module.rpn_head.init_proposal_features.weight']
     assert not torch.equal(raw, saved['state_dict']['rpn_head.init_proposal_features.weight'])
 
+    options += ['model.test_cfg.clip_boxes=False']  # so that the number of detections is known
     tested = run_tool('test.py', RECIPE, run / 'epoch_2.pth', '--out', 'found.json', *options, cwd=tmp_path)
     assert tested.returncode == 0, tested.stdout
     for printed in (trained.stdout, tested.stdout):

@@ -107,6 +107,7 @@ def test_softmax_there_and_back(golden, repo_dir, run_here, tmp_path, monkeypatc
     with torch.no_grad():
         batch = golden_batch(golden, model, torch.float64)
         outputs = model.train()._forward(*batch)
+        model.clip_boxes = False  # so that each proposal is one
         found = model.eval().predict(*batch, rescale=False)
     torch.testing.assert_close(outputs.logits, golden['stage_logits'], rtol=1e-9, atol=0)
     best = golden['stage_logits'][-1].softmax(-1)[..., :-1].amax(-1).sort(descending=True)[0]

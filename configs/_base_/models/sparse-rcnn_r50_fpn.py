@@ -65,7 +65,7 @@ model = dict(
         loss_bbox=dict(type='L1Loss', loss_weight=5.0),
         loss_iou=dict(type='GIoULoss', loss_weight=2.0),
     ),
-    # None: as many detections an image as there are proposals; inference through all stages. clip_boxes=True: boxes end
-    # at the border of the image, as in the official code.
-    test_cfg=dict(max_per_img=None, num_stages=None, clip_boxes=False),
+    # None: as many detections an image as there are proposals; inference through all stages. clip_boxes: boxes end at
+    # the border of the image, as in the official code; mmdet's may reach over it.
+    test_cfg=dict(max_per_img=None, num_stages=None, clip_boxes=True),
 )

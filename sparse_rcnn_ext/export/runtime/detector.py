@@ -14,7 +14,7 @@ class Detections(NamedTuple):
     """What was found in one image, best first."""
 
     boxes: np.ndarray
-    """(D, 4) float32, xyxy in pixels of the image; they may reach over its border."""
+    """(D, 4) float32, xyxy in pixels of the image; they end at its border unless the file's ``clip_boxes`` is False."""
     scores: np.ndarray
     """(D,) float32, from 0 to 1."""
     labels: np.ndarray
@@ -57,15 +57,22 @@ class Detector:
         """
         if len(images) > 1 and self.metadata['size']:
             return [self(image, score_thr) for image in images]
-        return self._detect_batch(self.prepare(images), score_thr) if len(images) else []
+        return self._detect_batch(images, score_thr) if len(images) else []
 
     def prepare(self, images: Sequence[np.ndarray]) -> Batch:
         """What the network gets for these images."""
         return make_batch(images, self.metadata)
 
-    def _detect_batch(self, batch: Batch, score_thr: float) -> list[Detections]:
+    def _detect_batch(self, images: Sequence[np.ndarray], score_thr: float) -> list[Detections]:
+        batch = self.prepare(images)
+        outputs = zip(images, *self.run(batch.pixels, batch.sizes), batch.factors, strict=True)
         detections = []
-        for boxes, scores, labels, factors in zip(*self.run(batch.pixels, batch.sizes), batch.factors, strict=True):
+        for image, boxes, scores, labels, factors in outputs:
+            boxes = boxes / np.tile(factors, 2)
             kept = scores >= score_thr
-            detections.append(Detections(boxes[kept] / np.tile(factors, 2), scores[kept], labels[kept]))
+            if self.metadata.get('clip_boxes'):
+                height, width = image.shape[:2]
+                boxes = np.minimum(boxes.clip(0), np.float32([width, height, width, height]))
+                kept &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+            detections.append(Detections(boxes[kept], scores[kept], labels[kept]))
         return detections

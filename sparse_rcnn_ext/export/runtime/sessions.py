@@ -23,6 +23,9 @@ NAMES = (
 )
 """Of the metadata. Other tools leave theirs beside them in ONNX files."""
 
+LATER_NAMES = ('clip_boxes',)
+"""Which files that were written before do not have."""
+
 
 def open_session(path: Path, threads: int | None, providers: Providers | None) -> tuple[Run, dict[str, Any]]:
     """Open a file.
@@ -33,7 +36,7 @@ def open_session(path: Path, threads: int | None, providers: Providers | None) -
         providers: For a .onnx; None is the CPU.
 
     Returns:
-        What runs it, and its metadata, those of :data:`NAMES`.
+        What runs it, and its metadata, those of :data:`NAMES` and, where there, of :data:`LATER_NAMES`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -60,7 +63,7 @@ def open_session(path: Path, threads: int | None, providers: Providers | None) -
     missing = [name for name in NAMES if name not in metadata]
     if missing:
         raise ValueError(f'{path} has no {", ".join(missing)} in its metadata: give a file of tools/deploy/export.py')
-    return run, {name: metadata[name] for name in NAMES}
+    return run, {name: metadata[name] for name in (*NAMES, *LATER_NAMES) if name in metadata}
 
 
 def _check_providers(path: Path, providers: Providers) -> None:
@@ -89,7 +92,7 @@ def _open_onnx(path: Path, threads: int | None, providers: Providers) -> tuple[R
         return session.run(None, {'images': pixels, 'sizes': sizes})
 
     texts = session.get_modelmeta().custom_metadata_map
-    return run, {name: json.loads(texts[name]) for name in NAMES if name in texts}
+    return run, {name: json.loads(texts[name]) for name in (*NAMES, *LATER_NAMES) if name in texts}
 
 
 def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:

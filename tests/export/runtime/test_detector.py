@@ -8,28 +8,46 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmdet.structures import DetDataSample
 
 from sparse_rcnn_ext.export import Detector
-from tests.export.examples import read_images
+from sparse_rcnn_ext.export.runtime.network_input import Batch
+from tests.export.examples import detect, read_images
 
 
 def test_boxes_are_in_pixels_of_the_image(export, tiny_detector, shared_dir):
     file = Detector(export('onnx'))
     images = read_images(shared_dir)
-    batch = file.prepare(images)
-    samples = [
-        DetDataSample(metainfo=dict(img_shape=tuple(size), scale_factor=tuple(factors)))
-        for size, factors in zip(batch.sizes, batch.factors, strict=True)
-    ]
-    with torch.no_grad():
-        samples = tiny_detector.predict(torch.from_numpy(batch.pixels), samples)
-    for sample, found in zip(samples, file.detect(images, score_thr=0), strict=True):
-        expected = sample.pred_instances
+    everything = detect(tiny_detector, file.prepare(images), images)
+    for expected, found in zip(everything, file.detect(images, score_thr=0), strict=True):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
         np.testing.assert_array_equal(found.labels[:5], expected.labels[:5])
         np.testing.assert_allclose(found.boxes[:5], expected.bboxes[:5], atol=0.1)
         assert found.boxes[:, 2:].max() > 200 > max(file.metadata['resize']['scale'])
+
+
+class Given(Detector):
+    """A detector whose network found what it is told."""
+
+    def __init__(self, metadata: dict, *outputs: list) -> None:
+        self.metadata = dict(size=None, **metadata)
+        self.run = lambda pixels, sizes: [np.array(output, np.float32)[None] for output in outputs]
+
+    def prepare(self, images):
+        return Batch(np.zeros((1, 3, 8, 8), np.float32), np.array([[8, 8]]), np.float32([[0.5, 0.25]]))
+
+
+@pytest.mark.parametrize('clip', [{}, dict(clip_boxes=False), dict(clip_boxes=True)])
+def test_boxes_end_at_the_border(clip):
+    """Where the file says so; files of before say nothing."""
+    image = np.zeros((30, 10, 3), np.uint8)
+    boxes = [[-1, 2, 3, 9], [1, 1, 2, 2], [5, 1, 6, 2], [4, 1, 4.5, 2], [3, 1, 2, 2]]
+    found = Given(clip, boxes, [0.9, 0.8, 0.7, 0.6, 0.5], range(5))(image, score_thr=0.1)
+    if clip.get('clip_boxes'):
+        # The third begins at the right border of the image, 10 pixels wide; the last is inside out.
+        assert found.boxes.tolist() == [[0, 8, 6, 30], [2, 4, 4, 8], [8, 4, 9, 8]]
+        assert found.labels.tolist() == [0, 1, 3] and found.scores == pytest.approx([0.9, 0.8, 0.6])
+    else:
+        assert found.boxes.tolist() == (np.array(boxes) * [2, 4, 2, 4]).tolist() and len(found.scores) == 5
 
 
 def test_threshold_and_one_image_alone(export, shared_dir):
