@@ -5,9 +5,9 @@ where both are often wrong in data that travelled, drops the ``difficult`` flag,
 from, knows no splits, and ends at the first inverted box.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from xml.parsers.expat import ExpatError
 
 from tqdm import tqdm
 
@@ -92,7 +92,7 @@ class _Part:
         for name, path in bar:
             try:
                 self.files[name] = read_voc_file(path)
-            except (ET.ParseError, ValueError, LookupError):  # the last two: an encoding that is none
+            except (ExpatError, ValueError, LookupError):  # the last two: an encoding that is none
                 self.files[name] = None
         # Some images have another name than their XML, which knows it.
         for name, file in self.files.items():

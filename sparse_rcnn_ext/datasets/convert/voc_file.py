@@ -5,9 +5,12 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers import expat
 
 from globox import BoundingBox
 from globox.errors import ParsingError
+
+from sparse_rcnn_ext.engine.errors import UserError
 
 _OWN_DATABASE = re.compile(r'The VOC\d{4} Database')
 _OWN_ANNOTATION = re.compile(r'PASCAL VOC\d{4}')
@@ -44,10 +47,12 @@ def read_voc_file(path: Path) -> VocFile:
     """Read one file.
 
     Raises:
-        ET.ParseError, ValueError, LookupError: If it is no XML.
+        expat.ExpatError, ValueError, LookupError: If it is no XML.
+        UserError: If it declares entities, which no tool that labels images writes: they could grow without end, or
+            name other files.
     """
     # By its path and not as text: an XML file names its own encoding.
-    root = ET.parse(path).getroot()
+    root = _parse(path)
     objects, without_area, is_complete = [], 0, True
     for node in root.iter('object'):
         try:
@@ -66,6 +71,23 @@ def read_voc_file(path: Path) -> VocFile:
     sides = [_text(root, f'size/{side}') for side in ('width', 'height')]
     size = tuple(map(int, sides)) if all(side.isdecimal() and int(side) > 0 for side in sides) else None
     return VocFile(_text(root, 'filename'), size, objects, without_area, is_complete, _is_from_1(root))
+
+
+def _parse(path: Path) -> ET.Element:
+    builder = ET.TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+
+    def refuse(name: str, *_: object) -> None:
+        raise UserError(f'{path} declares the entity {name}, which no annotation needs: remove its DOCTYPE')
+
+    parser.EntityDeclHandler = refuse
+    with path.open('rb') as file:
+        parser.ParseFile(file)
+    return builder.close()
 
 
 def _is_from_1(root: ET.Element) -> bool:

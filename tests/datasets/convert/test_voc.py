@@ -160,6 +160,24 @@ def test_images_that_cannot_be_used_are_counted(tmp_path):
     }
 
 
+@pytest.mark.parametrize('declared', ['<!ENTITY cat "cat">', '<!ENTITY cat SYSTEM "a.txt">', '<!ENTITY % cat "cat">'])
+def test_entities_are_refused(tmp_path, declared):
+    write_voc_image(tmp_path, 'good', voc_object('cat', 10, 20, 30, 40))
+    path = tmp_path / 'Annotations/good.xml'
+    path.write_text(f'<!DOCTYPE annotation [{declared}]>{path.read_text()}')
+    with pytest.raises(UserError, match=r'good\.xml declares the entity cat, which no annotation needs: remove its'):
+        convert(tmp_path)
+
+
+def test_an_encoding_and_a_plain_doctype_are_read(tmp_path):
+    write_voc_image(tmp_path, 'good', voc_object('katze ä &lt; <![CDATA[&]]>', 10, 20, 30, 40))
+    path = tmp_path / 'Annotations/good.xml'
+    path.write_bytes(
+        b'<?xml version="1.0" encoding="latin-1"?><!DOCTYPE annotation>' + path.read_text().encode('latin-1')
+    )
+    assert convert(tmp_path).classes == ('katze ä < &',)
+
+
 def test_the_files_count_and_not_what_the_xml_says_of_them(tmp_path):
     cat = voc_object('cat', 10, 20, 90, 40)
     small, none = (f'<size><width>{side}</width><height>{side}</height></size>' for side in (50, 0))
