@@ -2,6 +2,7 @@
 data_root = 'data/mine/'  # as Roboflow or COCO lay it out; sparse_rcnn_ext/datasets/own_data.py lists the ways
 val_fraction = None  # where there is one file for all images: 0.2 holds out a fifth of them for validation
 split_seed = 0  # another one holds out others
+allow_outside = False  # True: the files may name images outside of data_root
 long_side = 640  # pixels; in training 0.75 to 1.25 times as many
 num_proposals = 100  # at least as many as an image has objects
 batch_size = 4  # images a process
@@ -26,7 +27,8 @@ knob_checks.check_whole(32, long_side=long_side)
 knob_checks.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
 knob_checks.check_whole(0, num_workers=num_workers)
 knob_checks.check_rate(base_lr=base_lr)
-own = own_data.read(data_root, val_fraction, split_seed)
+knob_checks.check_choice((True, False), allow_outside=allow_outside)
+own = own_data.read(data_root, val_fraction, split_seed, allow_outside)
 
 classes = own['classes']
 model = dict(own['model'], rpn_head=dict(num_proposals=num_proposals))

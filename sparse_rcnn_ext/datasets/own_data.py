@@ -20,10 +20,10 @@ from sparse_rcnn_ext.engine.errors import UserError
 
 from .coco_file import load_coco, some_names
 from .held_out import check_fraction, part_of
-from .own_files import SPLITS, find_file, find_images, find_whole_file
+from .own_files import SPLITS, find_file, find_images, find_whole_file, require_inside
 
 
-def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0) -> dict:
+def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0, allow_outside: bool = False) -> dict:
     """Find the splits of a data set and read its classes.
 
     Below the root lie, for SPLIT in train, val (or valid) and, where there is one, test:
@@ -46,6 +46,7 @@ def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0)
         data_root: The folder.
         val_fraction: Share of the images that is held out for validation; None: it has a file of its own.
         split_seed: Another one holds out other images.
+        allow_outside: Whether the files may name images outside of the folder, such as by absolute paths.
 
     Returns:
         ``classes``, the names, and parts of a config: ``model`` (its num_classes), ``train_dataloader``,
@@ -53,7 +54,8 @@ def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0)
         files). Without a test split, test is val.
 
     Raises:
-        UserError: If the splits are not there, or not unmistakable, or have other classes, or the images are not there.
+        UserError: If the splits are not there, or not unmistakable, or have other classes, or the images are not there,
+            or outside.
     """
     root = Path(data_root)
     if not root.is_dir():
@@ -74,6 +76,8 @@ def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0)
     datasets = {}
     for split, (file, name) in files.items():
         images = find_images(root, file, name, contents[split])
+        if not allow_outside:
+            require_inside(root, file, images, contents[split])
         dataset = datasets[split] = dict(
             data_root=f'{root.as_posix()}/',
             ann_file=file,

@@ -1,5 +1,6 @@
 """Where the annotation files and the images of one's own data lie."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -173,6 +174,18 @@ def find_images(root: Path, file: str, name: str, content: dict) -> ImageFolder:
             )
     listed = ', '.join(folder or 'the folder itself' for folder in folders)
     raise UserError(f'{root} has no image {first}, the first in {file}; looked into {listed}: put the images there')
+
+
+def require_inside(root: Path, file: str, images: ImageFolder, content: dict) -> None:
+    """Raise UserError where an image of the file lies outside of the root."""
+    top = os.path.abspath(root)  # noqa: PTH100  (resolve() would follow links, which may lead anywhere)
+    for image in () if images.base_names else content['images']:
+        place = os.path.normpath(os.path.join(top, images.prefix, image['file_name']))  # noqa: PTH118
+        if not Path(place).is_relative_to(top):
+            raise UserError(
+                f'{root / file} names the image {image["file_name"]}, which is outside of {root}: set '
+                'allow_outside=True if what it names may be read'
+            )
 
 
 def base_name(file_name: str) -> str:

@@ -46,7 +46,7 @@ def find_last_checkpoint(work_dir: str | Path, job: str | None = None) -> str | 
         UserError: If something was saved, and nothing whole is left.
     """
     record = Path(work_dir, RECORD)
-    name = record.read_text().strip() if record.is_file() else ''
+    name = record.read_text(errors='replace').strip() if record.is_file() else ''
     if '://' in name:
         return name
     recorded = _locate(Path(work_dir), name) if name else None

@@ -164,9 +164,28 @@ def test_absolute_file_names(tmp_path):
             image['file_name'] = str(tmp_path / 'elsewhere' / image['file_name'])
         write(path, content)
     settings = own_data.read(str(tmp_path))
+    assert settings == own_data.read(str(tmp_path), allow_outside=True)
     assert settings['train_dataloader']['dataset']['data_prefix'] == dict(img='')
     check_data_paths(Config(settings), ('train', 'val', 'test'))
     assert all(Path(build(settings, 'train').get_data_info(index)['img_path']).is_file() for index in range(3))
+
+
+@pytest.mark.parametrize('written', ['{}/other/{}', '../../other/{1}', 'x/../../../other/{1}'])
+@pytest.mark.parametrize('number', [0, 2])
+def test_images_outside_need_a_word(tmp_path, written, number):
+    """Of whichever image, by whatever path."""
+    root = make(tmp_path / 'mine', 'flat')
+    (root / 'images/x').mkdir()
+    content = json.loads((root / 'val.json').read_text())
+    shutil.copytree(root / 'images', tmp_path / 'other')
+    named = content['images'][number]['file_name'] = written.format(tmp_path, content['images'][number]['file_name'])
+    write(root / 'val.json', content)
+    with pytest.raises(
+        UserError, match=rf'val\.json names the image {named}, which is outside of .*mine: set allow_out'
+    ):
+        own_data.read(str(root))
+    settings = own_data.read(str(root), allow_outside=True)
+    assert Path(build(settings, 'val').get_data_info(number)['img_path']).is_file()
 
 
 @pytest.mark.parametrize('written', ['../../media/upload/1/{}', 'C:\\labels\\{}', '/gone/{}', 'gone/{}'])

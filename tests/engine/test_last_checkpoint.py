@@ -128,11 +128,11 @@ def test_best_one_is_nothing_to_go_on_from(run):
     assert find_last_checkpoint(run) == str(run / 'epoch_10.pth')
 
 
-@pytest.mark.parametrize('content', [None, ''], ids=['no record', 'an empty one'])
+@pytest.mark.parametrize('content', [None, b'', b'\xff\xfe'], ids=['no record', 'an empty one', 'no text'])
 def test_without_a_record(run, content):
     (run / 'last_checkpoint').unlink()
     if content is not None:
-        (run / 'last_checkpoint').write_text(content)
+        (run / 'last_checkpoint').write_bytes(content)
     assert find_last_checkpoint(run) == str(run / 'epoch_11.pth')
 
 

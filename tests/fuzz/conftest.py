@@ -1,9 +1,13 @@
 """A fuzzed call that hangs fails, and stops nothing else."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+
+TIMES = int(os.environ.get('FUZZ_TIMES', '1'))
+"""How many times as many cases as usual: FUZZ_TIMES=8 makes them more than 2,000."""
 
 TIMERS = {signal.ITIMER_PROF: (signal.SIGPROF, 20), signal.ITIMER_REAL: (signal.SIGALRM, 600)}
 """Seconds for a case, which takes a fraction of one: of this process's CPU time, and of any, as a wait takes no CPU."""

@@ -16,6 +16,7 @@ from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric, CrowdHumanMetric
 from tests.datasets.convert.minis import person
 from tests.datasets.tiny_coco import cats_and_dogs, write
+from tests.fuzz.conftest import TIMES
 from tests.fuzz.mutation import mutate_bytes, mutate_json
 
 PIPELINE = [
@@ -25,7 +26,7 @@ PIPELINE = [
     dict(type='PackDetInputs'),
 ]
 CLASSES = ('cat', 'dog')
-CASES = 15
+CASES = 15 * TIMES
 
 
 def found(image_id: object, name: str) -> dict:
@@ -135,5 +136,5 @@ def fuzz_odgt(tmp_path, no_hang) -> Callable[[range], tuple[int, int]]:
 
 
 def test_a_few_of_crowdhuman(fuzz_odgt):
-    read, refused = fuzz_odgt(range(20))
+    read, refused = fuzz_odgt(range(20 * TIMES))
     assert read and refused

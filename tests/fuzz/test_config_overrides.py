@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import exit_on_user_error
 from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config
-from tests.fuzz.conftest import HangError
+from tests.fuzz.conftest import TIMES, HangError
 
 VALUES = [None, True, -3, 0, 2, 0.5, -1.0, float('nan'), float('inf'), '', 'x', 'ResNet', [], [1, 'a'], {}, {'a': 1}]
 
@@ -186,4 +186,4 @@ def test_the_recipe_itself_starts(recipe):
 
 
 def test_some_mutations(recipe, no_hang):
-    check_cases(recipe, no_hang, seed=0, count=60)
+    check_cases(recipe, no_hang, seed=0, count=60 * TIMES)

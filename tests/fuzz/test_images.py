@@ -10,6 +10,7 @@ from sparse_rcnn_ext.datasets import CocoDataset
 from sparse_rcnn_ext.datasets.check.image_files import ImageRequest, read_image
 from sparse_rcnn_ext.engine.errors import UserError
 from tests.datasets.tiny_coco import HEIGHT, WIDTH, cats_and_dogs, write
+from tests.fuzz.conftest import TIMES
 from tests.fuzz.mutation import mutate_bytes
 
 PIPELINE = [
@@ -21,7 +22,7 @@ PIPELINE = [
 ]
 REDUCED = [PIPELINE[1], dict(type='sparse_rcnn_ext.LoadReducedImage', long_side=32), *PIPELINE[2:]]
 KINDS = ('.jpg', '.png', '.bmp', '.webp', '.tif', '.gif')
-CASES = 10
+CASES = 10 * TIMES
 
 
 def run(tmp_path, no_hang, kind: str, cases: range) -> tuple[int, int]:

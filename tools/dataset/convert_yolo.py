@@ -30,6 +30,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help="the number that stands for the first of the names (default: 0; 1 where COCO's ids were written)",
     )
+    parser.add_argument(
+        '--allow-outside', action='store_true', help="read images outside of DATA's folder where DATA names some"
+    )
     return parser.parse_args(argv)
 
 
@@ -42,7 +45,7 @@ from sparse_rcnn_ext.datasets.convert import convert_yolo, write_splits
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        converted, root = convert_yolo(args.data, args.split, args.ids_from)
+        converted, root = convert_yolo(args.data, args.split, args.ids_from, args.allow_outside)
         print(write_splits(converted, args.out, root, ''))
 
 

@@ -1,8 +1,10 @@
-"""Image files as the loader of a run sees them."""
+"""Image files as the loader of a run sees them, and the lists that name them."""
 
 from pathlib import Path
 
 from PIL import Image
+
+from sparse_rcnn_ext.engine.errors import UserError
 
 # What OpenCV reads, which mmcv loads images with.
 SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'})
@@ -28,3 +30,16 @@ def stored_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels before the turn."""
     with Image.open(path) as image:
         return image.size
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a text file, without blanks around them and without empty ones.
+
+    Raises:
+        UserError: If it is no text.
+    """
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path} is no text in UTF-8 ({error.reason} at byte {error.start}): write it anew') from error
+    return [line for line in map(str.strip, lines) if line]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sparse_rcnn_ext.engine.errors import UserError
 
-from .image_files import SUFFIXES
+from .image_files import SUFFIXES, read_list
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 WITHOUT_LISTS = 'all'
@@ -104,9 +104,9 @@ def split_names(root: Path, splits: Sequence[str] | None, everything: Sequence[s
         if not path.is_file():
             there = ', '.join(sorted(file.stem for file in folder.glob('*.txt'))) or 'none'
             raise UserError(f'no list {path} for --split {split}; lists there: {there}')
-        lines = [line.strip().replace('\\', '/') for line in path.read_text(encoding='utf-8').splitlines()]
+        lines = [line.replace('\\', '/') for line in read_list(path)]
         # Some tools list file names in place of names.
-        names[split] = [str(Path(line).with_suffix('')) if _is_image(line) else line for line in lines if line]
+        names[split] = [str(Path(line).with_suffix('')) if _is_image(line) else line for line in lines]
     return names
 
 

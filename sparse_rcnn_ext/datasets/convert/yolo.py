@@ -16,13 +16,15 @@ from tqdm import tqdm
 from sparse_rcnn_ext.engine.errors import UserError
 
 from .coco_json import NO_AREA, CocoJson
-from .image_files import SUFFIXES
-from .yolo_data import YoloData, read_yolo_data
+from .image_files import SUFFIXES, read_list
+from .yolo_data import YoloData, first_inside, read_yolo_data
 
 NOT_A_LINE = 'lines that are neither "class cx cy w h" nor a polygon'
 
 
-def convert_yolo(data_yaml: Path, splits: Sequence[str] | None, ids_from: int = 0) -> tuple[dict[str, CocoJson], Path]:
+def convert_yolo(
+    data_yaml: Path, splits: Sequence[str] | None, ids_from: int = 0, allow_outside: bool = False
+) -> tuple[dict[str, CocoJson], Path]:
     """Convert the splits of a YOLO data set.
 
     The labels of .../images/x.jpg are .../labels/x.txt, or lie beside the image where no folder is called images. An
@@ -34,15 +36,16 @@ def convert_yolo(data_yaml: Path, splits: Sequence[str] | None, ids_from: int = 
             folder, see :func:`read_yolo_data`.
         splits: Some of train, val, test; None: those that the file has.
         ids_from: The number that the label files have for the first of the names.
+        allow_outside: Whether the description and its lists may name what is not in their folder.
 
     Returns:
         By split, and the folder that file names are relative to.
 
     Raises:
-        UserError: If the description is wrong, a label file has a number that ``names`` lacks, no label file belongs to
-            an image, or a split ends up without images.
+        UserError: If the description is wrong or leads out of its folder, a label file has a number that ``names``
+            lacks, no label file belongs to an image, or a split ends up without images.
     """
-    data = read_yolo_data(data_yaml)
+    data = read_yolo_data(data_yaml, allow_outside)
     numbers: Counter[float] = Counter()
     for split in splits or ():
         if split not in data.splits:
@@ -51,7 +54,7 @@ def convert_yolo(data_yaml: Path, splits: Sequence[str] | None, ids_from: int = 
     for split in splits or data.splits:
         coco = CocoJson(tuple(data.names.values()), f'{split} of {data.root.name}, converted from YOLO')
         used = set()
-        images = [path for source in data.splits[split] for path in _images(source, data.root)]
+        images = [path for source in data.splits[split] for path in _images(source, data)]
         for path in tqdm(images, desc=f'{split} images', unit='img', mininterval=1.0, disable=None):
             labels = _label_file(path)
             used.add(labels)
@@ -91,15 +94,14 @@ def _label_file(image: Path) -> Path:
     return beside if not path.is_file() and beside.is_file() else path
 
 
-def _images(source: Path, root: Path) -> Iterator[Path]:
+def _images(source: Path, data: YoloData) -> Iterator[Path]:
     if source.is_dir():
         yield from (path for path in sorted(source.rglob('*')) if path.suffix.lower() in SUFFIXES)
         return
-    for line in source.read_text(encoding='utf-8').splitlines():
-        if name := line.strip():
-            # CVAT lists data/obj_train_data/x.jpg for a folder beside the list.
-            places = (source.parent / name, root / name, source.parent / name.removeprefix('data/'))
-            yield next((path for path in places if path.exists()), places[0])
+    for name in read_list(source):
+        # CVAT lists data/obj_train_data/x.jpg for a folder beside the list.
+        places = (source.parent / name, data.root / name, source.parent / name.removeprefix('data/'))
+        yield first_inside(places, data.home, source)
 
 
 def _read_boxes(coco: CocoJson, path: Path, data: YoloData) -> list[tuple[float, list[str]]] | None:

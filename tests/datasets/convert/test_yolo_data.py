@@ -117,7 +117,9 @@ def test_paths_of_every_kind(tmp_path):
     data.parent.mkdir()
     content = 'path: ../set\ntrain: [images/one, images/two]\nvalidation: lists/val.txt\ntest:\nnames: [cat, dog]\n'
     data.write_text(content)
-    converted, found_root = convert_yolo(data, None)
+    with pytest.raises(UserError, match=r'elsewhere/data.yaml names .*/../set, which is outside of .*elsewhere: '):
+        convert_yolo(data, None)
+    converted, found_root = convert_yolo(data, None, allow_outside=True)
     assert list(converted) == ['train', 'val'] and found_root.resolve() == root
     train, val = converted.values()
     assert [image['file_name'] for image in train.images] == [
@@ -130,7 +132,43 @@ def test_paths_of_every_kind(tmp_path):
     assert [(box['image_id'], box['category_id']) for box in val.annotations] == [(2, 1)]
     assert val.left_out == {'images that are not there': ['images/gone.jpg']}
     data.write_text(content.replace('../set', str(root)))
-    assert convert_yolo(data, None)[0]['train'].annotations == train.annotations
+    assert convert_yolo(data, None, allow_outside=True)[0]['train'].annotations == train.annotations
+
+
+@pytest.mark.parametrize(
+    ('files', 'description', 'named_by'),
+    [
+        ({'data.yaml': 'train: ../other/images\nnames: [cat]'}, 'data.yaml', 'data.yaml'),
+        ({'data.yaml': 'train: OUTSIDE\nnames: [cat]'}, '.', 'data.yaml'),
+        ({'data.yaml': 'path: /\nnames: [cat]'}, 'data.yaml', 'data.yaml'),
+        ({'data.yaml': 'train: list.txt\nnames: [cat]', 'list.txt': 'OUTSIDE/a.jpg'}, 'data.yaml', 'list.txt'),
+        ({'data.yaml': 'train: list.txt\nnames: [cat]', 'list.txt': 'in/../../x.jpg'}, 'data.yaml', 'list.txt'),
+        ({'obj.data': 'names = ../other/obj.names\ntrain = images'}, 'obj.data', 'obj.data'),
+        ({'obj.data': 'names = obj.names\ntrain = OUTSIDE', 'obj.names': 'cat'}, '.', 'obj.data'),
+        ({'obj.data': 'names = obj.names\ntrain = t.txt', 'obj.names': 'cat', 't.txt': '../../x.jpg'}, '.', 't.txt'),
+    ],
+)
+def test_what_leads_out_of_the_folder_is_refused(tmp_path, files, description, named_by):
+    outside = lay(tmp_path / 'other', {'images/a.jpg': '', 'labels/a.txt': LINE, 'obj.names': 'cat'}) / 'images'
+    root = lay(tmp_path / 'mine', {name: text.replace('OUTSIDE', str(outside)) for name, text in files.items()})
+    lay(root, {'images/a.jpg': '', 'labels/a.txt': LINE})
+    with pytest.raises(UserError, match=rf'{named_by} names .*, which is outside of .*mine: give --allow-outside'):
+        convert_yolo(root / description, None)
+
+
+def test_a_link_in_the_folder_belongs_to_it(tmp_path):
+    lay(tmp_path / 'other', {'images/a.jpg': '', 'labels/a.txt': LINE})
+    root = lay(tmp_path / 'mine', {'data.yaml': 'train: photos/images\nnames: [cat]'})
+    (root / 'photos').symlink_to(tmp_path / 'other')
+    assert len(convert(root / 'data.yaml').annotations) == 1
+
+
+def test_roboflows_folder_beside_the_file_is_taken_before_one_outside(tmp_path):
+    for root in (tmp_path, tmp_path / 'mine'):
+        lay(root, {'train/images/a.jpg': '', 'train/labels/a.txt': LINE})
+    lay(tmp_path / 'mine', {'data.yaml': 'train: ../train/images\nnames: [cat]'})
+    converted, _ = convert_yolo(tmp_path / 'mine/data.yaml', None)
+    assert [image['file_name'] for image in converted['train'].images] == ['train/images/a.jpg']
 
 
 def test_a_path_from_the_current_folder(tmp_path, monkeypatch):
