@@ -1,16 +1,20 @@
 """Every tool that reads a checkpoint has --trust-checkpoint, and obeys it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+_READS = re.compile(r"add_model\(|add_argument\(\s*'(checkpoint|--checkpoint|--resume)'|read_weights(_and_meta)?\(")
 
-def reads_a_checkpoint(source: str) -> bool:
-    return bool(re.search(r"add_model\(|add_argument\('checkpoint'|add_argument\(\s*'--resume'|read_weights\(", source))
+
+def tools_with_checkpoints(repo_dir: Path) -> list[Path]:
+    """The tools that open one."""
+    return [path for path in (repo_dir / 'tools').rglob('*.py') if _READS.search(path.read_text())]
 
 
 def test_trust_checkpoint(repo_dir):
-    found = [path for path in (repo_dir / 'tools').rglob('*.py') if reads_a_checkpoint(path.read_text())]
+    found = tools_with_checkpoints(repo_dir)
     names = {path.name for path in found}
     assert {'train.py', 'test.py', 'predict.py', 'demo.py', 'export.py', 'publish.py', 'official_to_mmdet.py'} <= names
     for path in found:

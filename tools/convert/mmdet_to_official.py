@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f'Config: {config}')
     print(f'To test there: python projects/SparseRCNN/train_net.py --eval-only --config-file {config}', end=' ')
     print(f'MODEL.WEIGHTS {args.out} {options}'.strip())
-    print('The official code clips boxes to the image, and lets a stage change a side by more than mmdet does.')
+    print('The official code clips boxes to the image, as our recipes do and mmdet does not.')
+    print('It lets a stage change a side by more than mmdet does.')
 
 
 if __name__ == '__main__':
