@@ -99,6 +99,15 @@ def check_checkpoint(path: str, setting: str) -> None:
         )
 
 
+def check_device(device: str) -> None:
+    """Raise UserError where ``--device`` names none that torch has here."""
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f'--device {device} is not to be had here ({first_line}): leave it out, or give cpu') from error
+
+
 def is_torch_file(path: str) -> bool:
     """Whether a file was written by ``torch.save``, and its end is there."""
     # Before torch 1.6 they were no zip archives, and began with a number of its own.

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -18,6 +17,7 @@ from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.input_channels import channel_problem
 from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests
+from sparse_rcnn_ext.engine.run_config import check_device
 
 from .image_file import UnreadableError
 from .pipeline import InferencePipeline, LoadedImage
@@ -45,7 +45,7 @@ class Predictor(DetInferencer):
 
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None) -> None:
         if device is not None:
-            _check_device(device)
+            check_device(device)
         super().__init__(cfg, checkpoint, device, scope=scope_of(cfg), show_progress=False)
 
     pipeline: InferencePipeline
@@ -114,12 +114,3 @@ def _num_classes(detector: nn.Module) -> int:
         if 'bbox_head' in name.split('.') and type(getattr(part, 'num_classes', None)) is int:
             return part.num_classes
     raise UserError(f'a {type(detector).__name__} has no bbox_head with num_classes: give the config of a detector')
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device)
-        torch.empty(0, device=kind)
-    except (RuntimeError, AssertionError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(f'--device {device} is not to be had here ({first_line}): leave it out, or give cpu') from error
