@@ -37,7 +37,7 @@ def read_checkpoint(source: str, map_location: MapLocation = 'cpu') -> dict:
         URLError: If it cannot be downloaded.
     """
     file = _local_file(source)
-    checkpoint = read_safetensors(file) if file.suffix == SUFFIX else _read_torch_file(file, map_location)
+    checkpoint = read_safetensors(file) if file.suffix == SUFFIX else read_torch_file(file, map_location)
     if not isinstance(checkpoint, dict):
         raise UserError(f'{source} holds a {type(checkpoint).__name__} and no weights: give one of tools/train.py')
     return checkpoint
@@ -53,7 +53,17 @@ def _local_file(source: str) -> Path:
     return file
 
 
-def _read_torch_file(file: Path, map_location: MapLocation) -> object:
+def read_torch_file(file: Path, map_location: MapLocation = 'cpu', kind: str = 'checkpoint') -> object:
+    """What ``torch.save`` put into a file, under the rules of :func:`read_checkpoint`.
+
+    Args:
+        file: A file that exists.
+        map_location: As for ``torch.load``.
+        kind: What the file is called in errors.
+
+    Raises:
+        UserError: If it is no such file, or holds other objects.
+    """
     if is_trusting():
         # As another program would read it.
         return torch.load(file, map_location, weights_only=False)
@@ -68,17 +78,17 @@ def _read_torch_file(file: Path, map_location: MapLocation) -> object:
     except UnpicklingError as error:
         refused = _REFUSED.search(str(error))
         if refused is None:
-            raise UserError(_unreadable(file, error)) from error
+            raise UserError(_unreadable(file, error, kind)) from error
         raise UserError(
-            f'{file} holds {next(filter(None, refused.groups()))}, which could run code: give a checkpoint of tensors '
+            f'{file} holds {next(filter(None, refused.groups()))}, which could run code: give a {kind} of tensors '
             'and plain values, or --trust-checkpoint if you would run this one as a program'
         ) from error
     except Exception as error:  # other files than checkpoints fail in many ways
-        raise UserError(_unreadable(file, error)) from error
+        raise UserError(_unreadable(file, error, kind)) from error
 
 
-def _unreadable(file: Path, error: Exception) -> str:
+def _unreadable(file: Path, error: Exception, kind: str) -> str:
     # torch puts pages of advice before and after it.
     found = _CAUSE.search(str(error))
     reason = found[1] if found else f'{type(error).__name__}: {error}'.splitlines()[0]
-    return f'{file} cannot be read as a checkpoint ({reason}): give one of tools/train.py'
+    return f'{file} cannot be read as a {kind} ({reason}): give one of tools/train.py'

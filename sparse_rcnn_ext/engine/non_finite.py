@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmdet.structures.bbox import BaseBoxes
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
@@ -20,6 +21,9 @@ from .last_checkpoint import find_last_checkpoint
 
 FOLDER = 'non_finite'
 """Of a run's folder: batches whose losses or gradients were not finite."""
+
+MASKS = {'masks', 'height', 'width'}
+"""Keys of instance masks in a plain batch."""
 
 _STAGE = re.compile(r'^(?:dn_)?s(\d+)\.|bbox_head\.(\d+)\.')
 _SHOWN = 4
@@ -64,7 +68,9 @@ def stop(runner: Runner, found: str, iteration: int, data_batch: object, losses:
     rank = f'_process_{get_rank()}' if get_world_size() > 1 else ''
     path = Path(runner.work_dir, FOLDER, f'iter_{iteration}{rank}.pt')
     file = io.BytesIO()
-    torch.save(dict(iteration=iteration, found=found, losses=losses, data_batch=batch), file)
+    # The model's random numbers of this iteration, see ExactResumeHook.
+    seed = [runner.seed, get_rank(), iteration - 1, 0]
+    torch.save(dict(iteration=iteration, found=found, losses=losses, seed=seed, data_batch=batch), file)
     try:
         write_atomically(path, file.getvalue())
         saved = f'the batch is saved as {path}'
@@ -135,7 +141,7 @@ def plain(value: object) -> object:
     """``value`` without any class but tensors, dicts, lists, strings and numbers; whatever is none becomes its text.
 
     So ``torch.load(weights_only=True)`` reads it anywhere. Boxes become the tensor of their numbers, arrays tensors, a
-    data sample the dict of its meta data and fields.
+    data sample the dict of its meta data and fields, masks the dict of theirs.
     """
     if isinstance(value, BaseBoxes):
         value = value.tensor
@@ -148,6 +154,8 @@ def plain(value: object) -> object:
         return plain(value.tolist())
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, (BitmapMasks, PolygonMasks)):
+        return {name: plain(getattr(value, name)) for name in sorted(MASKS)}
     if isinstance(value, BaseDataElement):
         return {name: plain(part) for name, part in (*value.metainfo_items(), *value.items())}
     if isinstance(value, Mapping):

@@ -77,7 +77,7 @@ def test_stops_before_the_step(tmp_path, reading, how, clip):
 def test_keeps_the_batch(tmp_path, reading):
     train_spoilt(tmp_path, (6,), INF)
     saved = torch.load(tmp_path / 'non_finite/iter_6.pt', weights_only=True)
-    assert saved['iteration'] == 6
+    assert saved['iteration'] == 6 and saved['seed'] == [0, 0, 5, 0]
     assert saved['losses'] == {'s1.loss_bbox': INF}
     batch = saved['data_batch']
     assert [value.tolist() for value in batch['inputs']] == [[1, 2, -2], [1, 3, -2]]
@@ -183,7 +183,9 @@ def test_two_processes_stop_in_the_same_iteration(tmp_path, repo_dir, python, to
     start = 'training stopped in iteration 6, before the step of the optimizer: '
     assert first.startswith(f'{start}the loss of another process is not finite, see its message')
     assert second.startswith(f'{start}s1.loss_bbox is nan (stage 1; the first is 0), on images/2.jpg')
-    assert (tmp_path / 'non_finite/iter_6_process_1.pt').is_file()
+    for rank in range(2):
+        saved = torch.load(tmp_path / f'non_finite/iter_6_process_{rank}.pt', weights_only=True)
+        assert saved['seed'] == [0, rank, 5, 0]
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
 
 
