@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from .last_checkpoint import find_last_checkpoint
 
 FOLDER = 'non_finite'
 """Of a run's folder: batches whose losses or gradients were not finite."""
+
+ANOTHER_PROCESS = 'the loss of another process is not finite'
+"""How it begins, what a process tells whose own batch is not the reason."""
 
 MASKS = {'masks', 'height', 'width'}
 """Keys of instance masks in a plain batch."""
@@ -61,7 +65,7 @@ def stop(runner: Runner, found: str, iteration: int, data_batch: object, losses:
         runner: The Runner that trains.
         found: What is not finite.
         iteration: Which one it was, from 1.
-        data_batch: What the data loader gave.
+        data_batch: What the data loader gave; tools/analysis/replay_batch.py replays it.
         losses: Names and values that are not finite, to be saved beside the batch.
     """
     batch = plain(data_batch)
@@ -71,27 +75,39 @@ def stop(runner: Runner, found: str, iteration: int, data_batch: object, losses:
     # The model's random numbers of this iteration, see ExactResumeHook.
     seed = [runner.seed, get_rank(), iteration - 1, 0]
     torch.save(dict(iteration=iteration, found=found, losses=losses, seed=seed, data_batch=batch), file)
+    checkpoint, good = _last_checkpoint(runner)
+    replay = ''
     try:
         write_atomically(path, file.getvalue())
         saved = f'the batch is saved as {path}'
+        if checkpoint:
+            replay = _how_to_replay(runner, checkpoint, path)
     except UserError as error:
         # A full disk must not hide what happened.
         saved = f'the batch could not be saved ({error})'
     images = describe_images(batch)
     return UserError(
         f'training stopped in iteration {iteration}, before the step of the optimizer: {found}'
-        f'{f", on {images}" if images else ""}; {saved}, {last_good(runner)}: lower the learning rate, '
-        'or look at these images and their boxes'
+        f'{f", on {images}" if images else ""}; {saved}, {good}: lower the learning rate, '
+        f'or look at these images and their boxes{replay}'
     )
 
 
-def last_good(runner: Runner) -> str:
-    """Where the weights of before are, as part of a sentence."""
+def _how_to_replay(runner: Runner, checkpoint: str, batch: Path) -> str:
+    """A command, as the end of a sentence."""
+    # The Runner wrote it there, with all options of the command line.
+    config = Path(runner.work_dir, Path(runner.cfg.filename or f'{runner.timestamp}.py').name)
+    arguments = shlex.join(map(str, (config, checkpoint, batch)))
+    return f'; python tools/analysis/replay_batch.py {arguments} shows where it begins'
+
+
+def _last_checkpoint(runner: Runner) -> tuple[str | None, str]:
+    """Where the weights of before are; also as part of a sentence."""
     try:
         path = find_last_checkpoint(runner.work_dir)
     except UserError as error:
-        return str(error)
-    return f'the last good checkpoint is {path}' if path else 'no checkpoint had been saved yet'
+        return None, str(error)
+    return path, f'the last good checkpoint is {path}' if path else 'no checkpoint had been saved yet'
 
 
 def describe_images(batch: object) -> str:
@@ -115,8 +131,14 @@ def _all_finite(values: object) -> bool:
     return not isinstance(values, Tensor) or bool(values.isfinite().all())
 
 
+def stage_of(name: str) -> str | None:
+    """The number of the stage that a loss or a parameter is of, from 0, by its name; None: of none."""
+    found = _STAGE.search(name)
+    return next(filter(None, found.groups())) if found else None
+
+
 def _stages(names: Iterable[str]) -> str:
-    stages = {next(filter(None, found.groups())) for name in names if (found := _STAGE.search(name))}
+    stages = {stage for name in names if (stage := stage_of(name)) is not None}
     if not stages:
         return ''
     listed = ', '.join(sorted(stages, key=int))
@@ -133,7 +155,7 @@ def ill_weights_error(runner: Runner, names: Sequence[str], iteration: int) -> U
     return UserError(
         f'after iteration {iteration} {_some(names)} of the model '
         f'{"are" if len(names) > 1 else "is"} not finite, so no checkpoint is written over the good ones; '
-        f'{last_good(runner)}: lower the learning rate'
+        f'{_last_checkpoint(runner)[1]}: lower the learning rate'
     )
 
 

@@ -69,6 +69,8 @@ RUNS_IT = {
     'python tools/analysis/report.py work_dirs/RUN': ['tests/tools/test_report.py::test_again'],
     'python tools/analysis/report.py work_dirs/RUN '
     '--checkpoint work_dirs/RUN/epoch_8.pth --score-thr 0.5 --images 500': ['tests/tools/test_report.py::test_options'],
+    'python tools/analysis/replay_batch.py work_dirs/RUN/CONFIG_NAME.py work_dirs/RUN/epoch_8.pth '
+    'work_dirs/RUN/non_finite/iter_7001.pt': ['tests/tools/test_replay_batch.py::test_it_fails_again'],
     'python tools/convert/official_to_mmdet.py r50_300pro_3x_model.pth r50_300pro_3x.pth': [
         'tests/tools/test_convert_weights.py::test_detections_of_the_official_implementation'
     ],

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparse_rcnn_ext.engine.finite_check import FiniteCheck, ill_weights
 from sparse_rcnn_ext.engine.non_finite import (
+    ANOTHER_PROCESS,
     describe_gradients,
     describe_losses,
     ill_losses,
@@ -37,7 +38,8 @@ class FiniteLossHook(Hook):
     names losses, stages and images. mmengine and mmdet alone go on with NaN, and save it.
 
     The batch is saved as ``non_finite/iter_N.pt`` in the run's folder (``torch.load`` gives a dict of tensors and plain
-    containers), and checkpoints are left as they are: one whose weights are not finite is never written.
+    containers; ``tools/analysis/replay_batch.py`` replays it), and checkpoints are left as they are: one whose weights
+    are not finite is never written.
 
     On a CPU this is seen at once. On a GPU nothing waits for it: the step gets gradients that the device itself sets
     to zero, and what the device found is read an iteration later, or before a checkpoint or a validation. Of several
@@ -143,7 +145,7 @@ class FiniteLossHook(Hook):
         if own_loss:
             found = describe_losses(losses)
         elif any_loss:
-            found = 'the loss of another process is not finite, see its message'
+            found = f'{ANOTHER_PROCESS}, see its message'
         else:
             parameters = [parameter for check in iteration.checks for parameter in check.ill_parameters()]
             found = describe_gradients(unwrapped(runner), parameters)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -93,6 +94,11 @@ def test_the_last_iteration_before_a_checkpoint(tmp_path, reading, last):
     assert f'iteration {last},' in message
     assert ('epoch_1.pth' in message) == (last == 8)
     assert ('no checkpoint had been saved yet' in message) == (last == 4)
+    replay = re.findall(r'; python tools/analysis/replay_batch\.py (.+) shows where it begins$', message)
+    assert len(replay) == (last == 8)
+    for config, checkpoint, batch in map(shlex.split, replay):
+        assert Path(config).is_file() and Path(config).parent == tmp_path
+        assert (checkpoint, batch) == (str(tmp_path / 'epoch_1.pth'), str(tmp_path / 'non_finite/iter_8.pt'))
     assert [path.name for path in tmp_path.glob('*.pth')] == (['epoch_1.pth'] if last == 8 else [])
 
 
@@ -138,6 +144,7 @@ def test_a_full_disk_does_not_hide_it(tmp_path, monkeypatch):
     (tmp_path / 'non_finite').write_text('in the way')
     _, message = train_spoilt(tmp_path, (6,), NAN)
     assert 's1.loss_bbox is nan' in message and 'the batch could not be saved (' in message
+    assert 'replay_batch.py' not in message
 
 
 def test_an_image_that_is_ill_itself_comes_first(tmp_path, monkeypatch):
