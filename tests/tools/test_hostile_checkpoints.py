@@ -24,6 +24,7 @@ COMMANDS = {
     'deploy/publish.py': [[FILE, 'out.safetensors']],
     'analysis/analyze_errors.py': [['CONFIG', FILE]],
     'analysis/export_latency.py': [['CONFIG', FILE]],
+    'analysis/replay_batch.py': [['CONFIG', FILE, 'iter_1.pt']],
     'analysis/report.py': [['run', '--checkpoint', FILE]],
     'analysis/stage_dial.py': [['CONFIG', FILE]],
     'analysis/visualize_stages.py': [['CONFIG', FILE, 'image.png', '--out', 'stages']],
