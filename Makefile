@@ -29,13 +29,14 @@ INSTALLED := $(VENV)/.installed-$(STACK)
 TESTS_INSTALLED := $(VENV)/.tests-installed-$(STACK)
 EXTRAS := requirements/tests.txt requirements/deploy.txt requirements/demo.txt
 
-.PHONY: help quickstart install test lint clean
+.PHONY: help quickstart install test lint fuzz clean
 
 help:
 	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: under 12 minutes'
 	@echo 'make install      only the environment $(VENV)'
 	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
 	@echo 'make lint         only ruff'
+	@echo 'make fuzz         eight times as much broken input as in make test'
 	@echo 'make clean        remove the environments and caches; runs in work_dirs/ stay'
 	@echo 'Variables: PYTHON=python3.13  STACK=onedl|upstream  VENV=folder  JOBS=2'
 
@@ -52,6 +53,9 @@ test: lint
 lint: $(TESTS_INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+fuzz: $(TESTS_INSTALLED)
+	OMP_NUM_THREADS=1 FUZZ_TIMES=8 $(VENV)/bin/python -m pytest -n $(JOBS) -rP $(PYTEST_ARGS) tests/fuzz
 
 clean:
 	rm -rf .venv .venv-upstream build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -105,6 +105,7 @@ def fuzz(tmp_path, no_hang) -> Callable[..., tuple[int, int]]:
 @pytest.mark.parametrize('reader', READERS)
 def test_a_few(fuzz, reader):
     read, refused = fuzz(reader, range(CASES))
+    print(f'{reader.__name__}: {read} read, {refused} refused')
     assert read + refused == CASES and refused
 
 
@@ -137,4 +138,5 @@ def fuzz_odgt(tmp_path, no_hang) -> Callable[[range], tuple[int, int]]:
 
 def test_a_few_of_crowdhuman(fuzz_odgt):
     read, refused = fuzz_odgt(range(20 * TIMES))
+    print(f'CrowdHuman metric: {read} read, {refused} refused')
     assert read and refused

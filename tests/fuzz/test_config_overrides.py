@@ -178,6 +178,7 @@ def check_cases(recipe: Path, no_hang: Callable[[], None], seed: int, count: int
         else:
             assert sentence.startswith('error: '), sentence
             assert '\n' not in sentence and 'Traceback' not in sentence, sentence
+    print(f'configs: {started} started, {count - started} refused')
     assert count / 20 < started < count * 9 / 10
 
 

@@ -71,5 +71,6 @@ def test_a_few(tmp_path, no_hang, convert: Callable[[Path], dict[str, CocoJson]]
             assert len(str(error)) < 1500, seed
             refused += 1
         path.write_bytes(good)
+    print(f'conversion of {convert.__name__}: {converted} read, {refused} refused')
     # Nothing of CrowdHuman is converted with a broken line.
     assert converted + refused == CASES and refused and (converted or convert is crowdhuman)

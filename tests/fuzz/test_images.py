@@ -54,4 +54,5 @@ def run(tmp_path, no_hang, kind: str, cases: range) -> tuple[int, int]:
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_few(tmp_path, no_hang, kind):
     given, refused = run(tmp_path, no_hang, kind, range(CASES))
+    print(f'images {kind}: {given} read, {refused} refused')
     assert given + refused == 2 * CASES and refused
