@@ -60,9 +60,11 @@ class FiniteCheck:
 def ill_weights(model: nn.Module) -> list[str]:
     """Names of parameters that are not finite, and of buffers with NaN; some networks have buffers with infinity."""
     weights = {name: value.detach() for name, value in model.named_parameters()}
-    found = [~value.isfinite().all() for value in weights.values()]
     buffers = {name: value for name, value in model.named_buffers() if value.is_floating_point()}
-    found += [value.isnan().any() for value in buffers.values()]
-    if not found:
+    values = [*weights.values(), *buffers.values()]
+    # One pass, that finds nothing nearly always; a norm may also overflow, or be that of an infinite buffer.
+    if not values or torch.stack([norm.double() for norm in torch._foreach_norm(values)]).isfinite().all():
         return []
+    found = [~value.isfinite().all() for value in weights.values()]
+    found += [value.isnan().any() for value in buffers.values()]
     return [name for name, ill in zip((*weights, *buffers), torch.stack(found).tolist()) if ill]

@@ -40,3 +40,7 @@ def test_weights():
     model[1].running_var[0] = NAN
     assert ill_weights(model) == ['0.weight', '1.running_var']
     assert ill_weights(nn.ReLU()) == []
+    # No norm of these is finite.
+    model = nn.Linear(2, 2)
+    model.weight.data.fill_(1e30)
+    assert ill_weights(model) == []

@@ -65,10 +65,12 @@ class FiniteLossHook(Hook):
         self._checks: list[FiniteCheck] = []
         self._stepped = False
         self._unread: _Iteration | None = None
+        self._has_checked = False
         self._wrappers: list[OptimWrapper] = []
 
     def before_train(self, runner: Runner) -> None:
         """Look at every backward pass and every step."""
+        self._has_checked = False
         wrapper = runner.optim_wrapper
         wrappers = wrapper.optim_wrappers.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
         self._wrappers = [wrapper for wrapper in wrappers if isinstance(wrapper, OptimWrapper)]
@@ -115,10 +117,13 @@ class FiniteLossHook(Hook):
     def before_save_on_all_ranks(self, runner: Runner) -> None:
         """Keep NaN out of a checkpoint."""
         self._check_weights(runner)
+        self._has_checked = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep NaN out of a checkpoint that another hook than ours saves."""
-        self._check_weights(runner)
+        if not self._has_checked:
+            self._check_weights(runner)
+        self._has_checked = False
 
     def after_train(self, runner: Runner) -> None:
         """Leave the optimizer as it was."""

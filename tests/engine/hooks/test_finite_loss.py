@@ -140,6 +140,15 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
 
 
+@pytest.mark.parametrize('kind', ['sparse_rcnn_ext.AtomicCheckpointHook', 'CheckpointHook'])
+def test_weights_are_looked_at_once_a_save(tmp_path, monkeypatch, kind):
+    looked = []
+    monkeypatch.setattr('sparse_rcnn_ext.engine.hooks.finite_loss.ill_weights', lambda model: looked.append(1) or [])
+    runner = make_runner(tmp_path, Spoilt(), default_hooks=dict(logger=None, checkpoint=dict(type=kind, interval=1)))
+    runner.train()
+    assert len(looked) == len(list(tmp_path.glob('*.pth'))) == 2
+
+
 def test_a_full_disk_does_not_hide_it(tmp_path, monkeypatch):
     (tmp_path / 'non_finite').write_text('in the way')
     _, message = train_spoilt(tmp_path, (6,), NAN)
