@@ -54,3 +54,17 @@ def test_nothing_stays_until_the_next_step(tmp_path, point):
     train(tmp_path / 'with', [with_it, GarbageHook()])
     assert len(with_it.left) == len(without.left)
     assert with_it.alive == [0] * 6
+
+
+@pytest.mark.parametrize('by_another', [False, True])
+def test_what_was_there_is_set_aside(tmp_path, monkeypatch, by_another):
+    """So that collections are short; not where somebody else has done so, and would find it undone."""
+    calls = []
+    monkeypatch.setattr(gc, 'get_freeze_count', lambda: 10**6 if by_another else 400)
+    for name in ('freeze', 'unfreeze', 'collect'):
+        monkeypatch.setattr(gc, name, lambda name=name: calls.append(name))
+    hook = GarbageHook()
+    train(tmp_path, [hook])
+    # One for each checkpoint and each validation.
+    rest = ['collect'] * 6
+    assert calls == (rest if by_another else ['collect', 'freeze', *rest, 'unfreeze'])
