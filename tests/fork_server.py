@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,8 @@ def become(arguments: list[str], cwd: str, variables: dict[str, str], call: str 
     except BaseException:
         traceback.print_exc()
     finally:
+        # As Python does: threads end by themselves.
+        threading._shutdown()
         try:
             sys.stdout.flush()
             sys.stderr.flush()

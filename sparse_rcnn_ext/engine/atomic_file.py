@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.fileio import LocalBackend, register_backend
 
 from .disk import writing_failed
+from .errors import UserError
 
 TEMPORARY = '.tmp'
 """At the end of a file's name: it is being written, or was when its process died."""
@@ -18,6 +19,22 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     Raises:
         UserError: If that fails, as on a full disk; then the old content is still there, and nothing else.
     """
+    descriptor = write_temporary(path, content)
+    try:
+        finish(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_temporary(path: str | Path, content: bytes) -> int:
+    """The first half of :func:`write_atomically`: the content is with the system, perhaps not on the disk yet.
+
+    Returns:
+        A descriptor of what is written, for :func:`finish`; to be closed.
+
+    Raises:
+        UserError: As there.
+    """
     path = Path(path)
     # In the same folder, because only within a file system is a renaming atomic.
     temporary = path.with_name(path.name + TEMPORARY)
@@ -26,14 +43,32 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         with temporary.open('wb') as file:
             file.write(content)
             file.flush()
-            # A renaming may reach the disk before the content does.
-            os.fsync(file.fileno())
+            return os.dup(file.fileno())
+    except OSError as error:
+        raise _given_up(path, temporary, error) from error
+
+
+def finish(path: str | Path, descriptor: int) -> None:
+    """The second half: the content goes to the disk, and gets its name.
+
+    Raises:
+        UserError: As :func:`write_atomically`.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        # A renaming may reach the disk before the content does.
+        os.fsync(descriptor)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise writing_failed(path, error) from error
+        raise _given_up(path, temporary, error) from error
+
+
+def _given_up(path: Path, temporary: Path, error: OSError) -> UserError:
+    with suppress(OSError):
+        temporary.unlink()
+    return writing_failed(path, error)
 
 
 def _sync_folder(folder: Path) -> None:

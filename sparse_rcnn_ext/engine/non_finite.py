@@ -17,6 +17,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from .atomic_file import write_atomically
+from .background_writer import WRITER
 from .errors import UserError
 from .last_checkpoint import find_last_checkpoint
 
@@ -104,6 +105,7 @@ def _how_to_replay(runner: Runner, checkpoint: str, batch: Path) -> str:
 def _last_checkpoint(runner: Runner) -> tuple[str | None, str]:
     """Where the weights of before are; also as part of a sentence."""
     try:
+        WRITER.wait()
         path = find_last_checkpoint(runner.work_dir)
     except UserError as error:
         return None, str(error)

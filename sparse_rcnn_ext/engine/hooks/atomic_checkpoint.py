@@ -1,6 +1,7 @@
-"""Saves checkpoints such that there is a whole one at any moment."""
+"""Saves checkpoints such that there is a whole one at any moment, and no step waits for the disk."""
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
@@ -9,7 +10,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.atomic_file import ATOMIC, TEMPORARY
+from sparse_rcnn_ext.engine.atomic_file import TEMPORARY
+from sparse_rcnn_ext.engine.background_writer import BACKGROUND, WRITER
 from sparse_rcnn_ext.engine.last_checkpoint import agree_on_last_checkpoint, record_checkpoint
 from sparse_rcnn_ext.engine.run_state import job_name, restarts
 from sparse_rcnn_ext.registry import HOOKS
@@ -25,6 +27,9 @@ class AtomicCheckpointHook(CheckpointHook):
     - A checkpoint is written beside its place and then renamed, ``last_checkpoint`` too; only then is an old one, or an
       old best one, deleted. mmengine deletes first, and writes in place.
     - ``last_checkpoint`` is relative to the run's folder.
+    - On a disk of this machine, a thread waits for the disk, renames, records and deletes, in this order, while the
+      training goes on: until then the former checkpoint counts. The next save, a stop, and the end of the training and
+      of the process wait for it; who reads a checkpoint in between, such as another hook, calls :meth:`wait` first.
     - Where the Runner is to resume and no file is named, the last whole checkpoint is taken; also where torchrun has
       started this process again.
 
@@ -32,13 +37,15 @@ class AtomicCheckpointHook(CheckpointHook):
     rank 0 alone.
 
     Raises:
-        UserError: If a checkpoint cannot be written.
+        UserError: If a checkpoint cannot be written: in the next iteration or save, or at the end of the training.
     """
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to go on from, where that is left to the Runner."""
         if not isinstance(runner._train_loop, BaseLoop):
             return
+        # Of an earlier training of this process, that ended in an error.
+        WRITER.give_up()
         found = None
         if any(all_gather_object(restarts())):  # machines may count differently
             # Whatever its first start was told: it has got further since.
@@ -58,9 +65,11 @@ class AtomicCheckpointHook(CheckpointHook):
             get_file_backend(folder, backend_args=self.backend_args), LocalBackend
         )
         if is_local:
-            self.backend_args = dict(backend=ATOMIC)
+            self.backend_args = dict(backend=BACKGROUND)
         super().before_train(runner)
         self._saved_iter = None
+        self._is_local = is_local
+        self._backend = self.file_backend
         if not is_local:
             return
         if is_main_process():
@@ -74,8 +83,25 @@ class AtomicCheckpointHook(CheckpointHook):
                 name: path and self._place(path) for name, path in self.best_ckpt_path_dict.items()
             }
 
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
+        """Stop, if a checkpoint could not be written."""
+        WRITER.check()
+
+    def after_train(self, runner: Runner) -> None:
+        """Wait for the last checkpoint, and publish it where that is asked for."""
+        WRITER.wait()
+        super().after_train(runner)
+
+    def wait(self) -> None:
+        """Return when the checkpoint that was saved last is on the disk, and recorded.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        WRITER.wait()
+
     def save_now(self, runner: Runner, epoch: int, iteration: int) -> str:
-        """Save ``interrupted.pth``, unless this iteration was the last to be saved; return the checkpoint's path.
+        """Save ``interrupted.pth``, unless this iteration was the last to be saved; return the path, once it is there.
 
         The next regular checkpoint takes its place. To be called in all processes.
 
@@ -86,10 +112,18 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         if self._saved_iter != iteration:
             self._write(runner, INTERRUPTED, dict(epoch=epoch, iter=iteration))
+        self.wait()
         return self.last_ckpt
 
     def _place(self, path: str) -> str:
         return self.file_backend.join_path(self.out_dir, Path(path).name)
+
+    def _then(self, job: Callable[..., None], *args: object) -> None:
+        """Do ``job(*args)`` after what was written before, if that succeeds."""
+        if self._is_local:
+            WRITER.submit(job, *args)
+        else:
+            job(*args)
 
     def _write(self, runner: Runner, name: str, meta: dict) -> None:
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -107,7 +141,7 @@ class AtomicCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            record_checkpoint(runner.work_dir, self.last_ckpt)
+            self._then(record_checkpoint, runner.work_dir, self.last_ckpt)
         self._saved_iter = meta['iter']
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -124,20 +158,22 @@ class AtomicCheckpointHook(CheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         if is_main_process():
             for name in outdated:
-                _remove(self.file_backend, self._place(name))
+                self._then(_remove, self._backend, self._place(name))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        # mmengine deletes the best one before it writes the better one.
-        backend, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
+        # The best one of before is looked for.
+        self.wait()
+        # mmengine deletes it before it writes the better one.
+        self.file_backend = _RemovesLater(self._backend)
         try:
             super()._save_best_checkpoint(runner, metrics)
             outdated = self.file_backend.removed
         finally:
-            self.file_backend = backend
+            self.file_backend = self._backend
         if self.save_best:
             current = getattr(self, 'best_ckpt_path_dict', {}).values() or [self.best_ckpt_path]
             for path in set(outdated) - set(current):
-                _remove(backend, path)
+                self._then(_remove, self._backend, path)
 
 
 class _RemovesLater:
