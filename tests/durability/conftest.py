@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+SOAK = bool(os.environ.get('SOAK'))
+"""Whether tests take their long forms: `make soak`."""
+
 PROGRAM = Path(__file__).with_name('small_training.py')
 TORCHRUN = ['-m', 'torch.distributed.run', '--standalone', '--local-addr', '127.0.0.1', '--nproc-per-node', '2']
 

@@ -1,12 +1,19 @@
 """Training in half precision never has a value that is not finite."""
 
+from pathlib import Path
+
+import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from sparse_rcnn_ext.engine.run_config import switch_amp
+from tests.durability.conftest import SOAK
 from tests.durability.shapes_training import shapes_config
+
+ITERATIONS = 200 if SOAK else 10
 
 
 class Watch(Hook):
@@ -29,29 +36,53 @@ class Watch(Hook):
         self.losses.append(outputs['loss'].item())
 
 
-def test_bf16_on_a_cpu(run_process, repo_dir, tmp_path):
+@pytest.fixture(scope='module')
+def config(run_process, repo_dir, tmp_path_factory) -> Config:
+    """The quickstart's model on six images, which it is tested on too."""
+    folder = tmp_path_factory.mktemp('half')
     tool = str(repo_dir / 'tools/dataset/make_shapes_coco.py')
     options = ['data', '--num-train=6', '--num-val=2', '--size=160', '--objects', '2', '3']
-    code, printed = run_process(tool, options, tmp_path)
+    code, printed = run_process(tool, options, folder)
     assert code == 0, printed
     cfg = shapes_config(
-        tmp_path / 'data',
+        folder / 'data',
         size=128,
         train_dataloader__sampler=dict(type='InfiniteSampler', shuffle=True),
         train_dataloader__batch_size=2,
         model__rpn_head__num_proposals=20,
         optim_wrapper__optimizer__lr=5e-4,
         log_processor__by_epoch=False,
-        work_dir=str(tmp_path / 'run'),
     )
-    cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    if not SOAK:
+        cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     cfg.param_scheduler = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=4)]
-    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=10)
-    switch_amp(cfg, 'bf16')
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=ITERATIONS)
+    return cfg
+
+
+def train(config: Config, work_dir: Path, amp: str | None) -> tuple[Watch, float]:
+    """Train; what was seen, and the AP on the same images, NaN without an evaluation."""
+    cfg = config.copy()
+    cfg.update(work_dir=str(work_dir), experiment_name=f'{work_dir.name}-{amp}')
+    if amp:
+        switch_amp(cfg, amp)
     watch = Watch()
     runner = Runner.from_cfg(cfg)
     runner.register_hook(watch)
     runner.train()
-    assert len(watch.losses) == 10
-    assert watch.dtypes == {torch.bfloat16}
+    assert len(watch.losses) == ITERATIONS
     assert sum(watch.losses[-3:]) < sum(watch.losses[:3])
+    precision = runner.message_hub.log_scalars.get('val/coco/bbox_mAP')
+    return watch, precision.current() if precision else float('nan')
+
+
+def test_bf16_on_a_cpu(config, tmp_path):
+    watch, precision = train(config, tmp_path / 'half', 'bf16')
+    assert watch.dtypes == {torch.bfloat16}
+    if SOAK:
+        watch, whole = train(config, tmp_path / 'whole', None)
+        assert watch.dtypes == {torch.float32}
+        print(f'AP of bf16 {precision:.3f}, of float32 {whole:.3f}')
+        # Else they have learnt nothing that could differ.
+        assert whole > 0.1
+        assert abs(precision - whole) <= 0.05

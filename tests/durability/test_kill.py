@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sparse_rcnn_ext.engine.last_checkpoint import find_last_checkpoint, is_whole
 from tests.durability.compare import differences
-from tests.durability.conftest import kill, output_of
+from tests.durability.conftest import SOAK, kill, output_of
 from tests.fork_server import LIMIT
 
-KILLS, EPOCHS = 3, 9
+KILLS, EPOCHS = (20, 60) if SOAK else (3, 9)
 # Half of the time goes into saving, so that a random moment often falls into it.
 SLOW = ['--slow-saving', 0.05]
 # Of a checkpoint, of the record that names it, and of the next checkpoint.

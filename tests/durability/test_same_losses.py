@@ -7,9 +7,13 @@ import pytest
 
 from sparse_rcnn_ext.engine.run_config import load_config
 from tests.durability.compare import differences
+from tests.durability.conftest import SOAK, TORCHRUN
 from tests.durability.shapes_training import shapes_config
 
-ITERATIONS = 12
+ITERATIONS = 50 if SOAK else 12
+PROCESSES = (1, 2) if SOAK else (1,)
+WORKERS = (2, 2, 0) if SOAK else (2, 2)
+"""Of a training, and of those that are to be the same."""
 
 
 @pytest.fixture(scope='module')
@@ -18,7 +22,8 @@ def config(tmp_path_factory, repo_dir, run_process) -> Path:
     folder = tmp_path_factory.mktemp('same')
     recipe = repo_dir / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py'
     tool = str(repo_dir / 'tools/dataset/make_shapes_coco.py')
-    code, printed = run_process(tool, ['data', f'--num-train={2 * ITERATIONS}', '--num-val=2', '--size=160'], folder)
+    images = 2 * max(PROCESSES) * ITERATIONS
+    code, printed = run_process(tool, ['data', f'--num-train={images}', '--num-val=2', '--size=160'], folder)
     assert code == 0, printed
     cfg = shapes_config(
         folder / 'data',
@@ -50,14 +55,21 @@ def losses(work_dir: Path) -> list[dict[str, float]]:
     ]
 
 
-def test_same_seed_same_losses(config, run_process, repo_dir, tmp_path):
-    one, two = tmp_path / 'one', tmp_path / 'two'
-    for work_dir in (one, two):
-        arguments = [str(config), '--work-dir', str(work_dir), '--seed', '3']
-        code, printed = run_process(str(repo_dir / 'tools/train.py'), arguments, tmp_path)
+@pytest.mark.parametrize('processes', PROCESSES)
+def test_same_seed_same_losses(config, run_process, repo_dir, tmp_path, processes):
+    folders = [tmp_path / str(number) for number in range(len(WORKERS))]
+    for folder, workers in zip(folders, WORKERS):
+        arguments = [str(repo_dir / 'tools/train.py'), str(config), '--work-dir', str(folder), '--seed', '3']
+        if processes > 1:
+            arguments = [*TORCHRUN, *arguments, '--launcher', 'pytorch']
+        options = [f'train_dataloader.dataset.indices={2 * processes * ITERATIONS}']
+        options += [f'train_dataloader.num_workers={workers}', f'train_dataloader.persistent_workers={workers > 0}']
+        code, printed = run_process(arguments[0], [*arguments[1:], '--cfg-options', *options], tmp_path)
         assert code == 0, printed[-3000:]
-    assert len(losses(one)) == ITERATIONS
+    first, *others = folders
+    assert len(losses(first)) == ITERATIONS
     # Else equality proves nothing; that another seed is another training, test_exact_resume.py says.
-    assert len({line['loss'] for line in losses(one)}) == ITERATIONS
-    assert losses(one) == losses(two)
-    assert differences(one / 'epoch_1.pth', two / 'epoch_1.pth') == []
+    assert len({line['loss'] for line in losses(first)}) == ITERATIONS
+    for other in others:
+        assert losses(first) == losses(other)
+        assert differences(first / 'epoch_1.pth', other / 'epoch_1.pth') == []
