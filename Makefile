@@ -27,14 +27,16 @@ endif
 # The stamps are newer than what they stand for, and named after the stack: one folder never serves both.
 INSTALLED := $(VENV)/.installed-$(STACK)
 TESTS_INSTALLED := $(VENV)/.tests-installed-$(STACK)
+SOAK_TESTS := $(addprefix tests/durability/,test_kill.py test_same_losses.py test_half_precision_training.py)
 EXTRAS := requirements/tests.txt requirements/deploy.txt requirements/demo.txt
 
-.PHONY: help quickstart install test lint fuzz clean
+.PHONY: help quickstart install test lint fuzz soak clean
 
 help:
 	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: under 12 minutes'
 	@echo 'make install      only the environment $(VENV)'
 	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
+	@echo 'make soak         long trainings, many kills, memory over thousands of images, what saving costs: hours, by hand'
 	@echo 'make lint         only ruff'
 	@echo 'make fuzz         eight times as much broken input as in make test'
 	@echo 'make clean        remove the environments and caches; runs in work_dirs/ stay'
@@ -49,6 +51,14 @@ install: $(INSTALLED)
 # One thread a process: the test processes share the cores already.
 test: lint
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+# By hand, on a machine that does nothing else; all of it, also after something failed.
+soak: $(TESTS_INSTALLED)
+	@mkdir -p work_dirs; set -o pipefail; export OMP_NUM_THREADS=1; { code=0; \
+	SOAK=1 $(VENV)/bin/python -m pytest -s $(SOAK_TESTS) || code=1; \
+	$(VENV)/bin/python -m tests.durability.soak || code=1; \
+	$(VENV)/bin/python -m tests.durability.measure_saving || code=1; \
+	exit $$code; } 2>&1 | tee work_dirs/soak.log
 
 lint: $(TESTS_INSTALLED)
 	$(VENV)/bin/ruff check .
