@@ -50,9 +50,9 @@ class Samples:
         """Sample now, after ``count`` iterations or images."""
         here = os.getpid()
         workers = [worker.pid for worker in active_children()]
-        now = {f'{kind.upper()} of the main process': memory_of(here, kind) for kind in ('Rss', 'Pss')}
+        now = {'RSS of the main process': memory_of(here, 'Rss'), 'PSS of all': sum(map(memory_of, [here, *workers]))}
         if workers:
-            now['PSS of the workers'] = sum(memory_of(worker) for worker in workers)
+            # Their PSS alone grows with each page that this process writes to.
             now['RSS of the workers'] = sum(memory_of(worker, 'Rss') for worker in workers)
         self.counts.append(count)
         for name, size in now.items():
@@ -136,7 +136,7 @@ def lose_worker(config: Path, work_dir: Path) -> list[Figure]:
     explained = code == 1 and 'error: a worker of the data loader died' in printed and 'Traceback' not in printed
     options = ['--resume', '--cfg-options', 'train_cfg.max_epochs=3']
     resumed = subprocess.run([*map(str, command), *options], capture_output=True, text=True)
-    went_on = resumed.returncode == 0 and 'Training goes on from' in resumed.stdout + resumed.stderr
+    went_on = resumed.returncode == 0 and 'resumed epoch: ' in resumed.stdout + resumed.stderr
     if not (explained and went_on):
         print(printed[-2000:], resumed.stdout[-2000:], resumed.stderr[-2000:], sep='\n')
     return [
