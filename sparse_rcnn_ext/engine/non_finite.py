@@ -76,7 +76,7 @@ def stop(runner: Runner, found: str, iteration: int, data_batch: object, losses:
     # The model's random numbers of this iteration, see ExactResumeHook.
     seed = [runner.seed, get_rank(), iteration - 1, 0]
     torch.save(dict(iteration=iteration, found=found, losses=losses, seed=seed, data_batch=batch), file)
-    checkpoint, good = _last_checkpoint(runner)
+    checkpoint, good = last_checkpoint(runner)
     replay = ''
     try:
         write_atomically(path, file.getvalue())
@@ -102,7 +102,7 @@ def _how_to_replay(runner: Runner, checkpoint: str, batch: Path) -> str:
     return f'; python tools/analysis/replay_batch.py {arguments} shows where it begins'
 
 
-def _last_checkpoint(runner: Runner) -> tuple[str | None, str]:
+def last_checkpoint(runner: Runner) -> tuple[str | None, str]:
     """Where the weights of before are; also as part of a sentence."""
     try:
         WRITER.wait()
@@ -157,7 +157,7 @@ def ill_weights_error(runner: Runner, names: Sequence[str], iteration: int) -> U
     return UserError(
         f'after iteration {iteration} {_some(names)} of the model '
         f'{"are" if len(names) > 1 else "is"} not finite, so no checkpoint is written over the good ones; '
-        f'{_last_checkpoint(runner)[1]}: lower the learning rate'
+        f'{last_checkpoint(runner)[1]}: lower the learning rate'
     )
 
 

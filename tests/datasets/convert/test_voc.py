@@ -66,13 +66,6 @@ def test_difficult_is_crowd_and_flags_stay(tmp_path):
     assert flags == [(1, 1, 0), (0, 0, 1), (0, 0, 0)]
 
 
-def test_a_person_s_parts_are_no_objects(tmp_path):
-    part = '<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>3</xmax><ymax>3</ymax></bndbox></part>'
-    write_voc_image(tmp_path, 'a', voc_object('person', 10, 20, 30, 40).replace('</object>', f'{part}</object>'))
-    coco = convert(tmp_path)
-    assert coco.classes == ('person',) and boxes(coco) == [[9, 19, 21, 21]]
-
-
 def test_ids_do_not_depend_on_the_split(tmp_path):
     write_voc_image(tmp_path, 'a', voc_object('dog', 1, 1, 9, 9))
     write_voc_image(tmp_path, 'b', voc_object('cat', 1, 1, 9, 9), voc_object('dog', 1, 1, 9, 9))
@@ -126,17 +119,6 @@ def test_boxes_that_cannot_be_trained_on_are_counted(tmp_path):
     json.dumps(coco.annotations, allow_nan=False)
 
 
-@pytest.mark.parametrize('broken', [voc_object('cat', 'left', 1, 10, 10), '<object><name>cat</name></object>'])
-def test_an_image_with_an_object_that_cannot_be_read_is_left_out(tmp_path, broken):
-    """With the others alone it would teach that there is nothing else."""
-    write_voc_image(tmp_path, 'a', voc_object('cat', 10, 20, 30, 40), broken)
-    write_voc_image(tmp_path, 'b', voc_object('cat', 10, 20, 30, 40))
-    coco = convert(tmp_path)
-    assert [image['file_name'] for image in coco.images] == ['b.jpg']
-    reason = 'images with an object without a name or without four numbers for a box'
-    assert coco.left_out == {reason: ['a.xml']}
-
-
 def test_images_that_cannot_be_used_are_counted(tmp_path):
     cat = voc_object('cat', 10, 20, 30, 40)
     write_voc_image(tmp_path, 'good', cat)
@@ -158,24 +140,6 @@ def test_images_that_cannot_be_used_are_counted(tmp_path):
         'images whose annotation file is no XML': ['badxml.xml'],
         'images that are listed twice': ['good.jpg'],
     }
-
-
-@pytest.mark.parametrize('declared', ['<!ENTITY cat "cat">', '<!ENTITY cat SYSTEM "a.txt">', '<!ENTITY % cat "cat">'])
-def test_entities_are_refused(tmp_path, declared):
-    write_voc_image(tmp_path, 'good', voc_object('cat', 10, 20, 30, 40))
-    path = tmp_path / 'Annotations/good.xml'
-    path.write_text(f'<!DOCTYPE annotation [{declared}]>{path.read_text()}')
-    with pytest.raises(UserError, match=r'good\.xml declares the entity cat, which no annotation needs: remove its'):
-        convert(tmp_path)
-
-
-def test_an_encoding_and_a_plain_doctype_are_read(tmp_path):
-    write_voc_image(tmp_path, 'good', voc_object('katze ä &lt; <![CDATA[&]]>', 10, 20, 30, 40))
-    path = tmp_path / 'Annotations/good.xml'
-    path.write_bytes(
-        b'<?xml version="1.0" encoding="latin-1"?><!DOCTYPE annotation>' + path.read_text().encode('latin-1')
-    )
-    assert convert(tmp_path).classes == ('katze ä < &',)
 
 
 def test_the_files_count_and_not_what_the_xml_says_of_them(tmp_path):
