@@ -33,7 +33,7 @@ EXTRAS := requirements/tests.txt requirements/deploy.txt requirements/demo.txt
 .PHONY: help quickstart install test lint fuzz soak clean
 
 help:
-	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: under 12 minutes'
+	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: 10 to 25 minutes'
 	@echo 'make install      only the environment $(VENV)'
 	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
 	@echo 'make soak         long trainings, many kills, memory over thousands of images, what saving costs: hours, by hand'

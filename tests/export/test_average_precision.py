@@ -44,6 +44,7 @@ def average_precision(truth: list[dict], found: list[Detections], images: int, c
 def test_equal_to_a_thousandth(export, tiny_detector, shared_dir, kind):
     images = read_images(shared_dir, 4)
     file = Detector(export(kind), threads=1)
+    assert file.metadata['clip_boxes'] is True
     ours = file.detect(images, score_thr=0)
     theirs = [
         Detections(found.bboxes.numpy(), found.scores.numpy(), found.labels.numpy())

@@ -2,12 +2,15 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 
+from sparse_rcnn_ext.export.check import run_eager
 from sparse_rcnn_ext.export.graph import DetectionGraph, GatheredRoIFeatures
 from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime.network_input import Batch
 from sparse_rcnn_ext.models import RoIFeatures
 from tests.export.examples import TINY, build_detector, read_recipe
 
@@ -70,6 +73,13 @@ def test_softmax_gives_each_proposal_once(repo_dir, images):
     torch.testing.assert_close(scores, expected[1], rtol=1e-5, atol=1e-6)
     assert torch.equal(labels, expected[2]) and labels.shape == (2, detector.rpn_head.num_proposals)
     assert describe(cfg, detector, cfg.classes, dynamic=True, half=False)['top_k'] == labels.shape[1]
+
+
+def test_what_a_file_is_compared_with_is_not_clipped(tiny_detector, images):
+    batch = Batch(images.numpy(), np.array(SIZES), np.ones((2, 2), np.float32))
+    found = run_eager(tiny_detector, batch)
+    assert min(image.boxes.min() for image in found) < 0
+    assert tiny_detector.clip_boxes
 
 
 def test_roi_features_are_the_same():

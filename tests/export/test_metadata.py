@@ -1,5 +1,7 @@
 """What an exported file says of itself."""
 
+import copy
+
 import pytest
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -30,6 +32,9 @@ def test_of_the_main_recipe(tiny_detector, repo_dir):
     )
     assert set(metadata) == {*NAMES, *LATER_NAMES}
     assert describe(cfg, tiny_detector, cfg.classes, dynamic=True, half=True)['size'] is None
+    free = copy.copy(tiny_detector)
+    free.clip_boxes = False
+    assert describe(cfg, free, cfg.classes, dynamic=False, half=True)['clip_boxes'] is False
 
 
 def test_grey_borders_belong_to_the_image(tiny_detector, repo_dir):
