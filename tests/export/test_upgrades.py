@@ -1,5 +1,6 @@
 """Detectors with upgrades, exported: any number of images of any size, and no NMS."""
 
+import copy
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -64,6 +65,8 @@ def make_batch(sizes: list[tuple[int, int]], sides: tuple[int, int]) -> Tensor:
 
 
 def predict(detector: SparseRCNN, images: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
+    detector = copy.copy(detector)
+    detector.clip_boxes = False  # whatever runs a graph clips
     samples = [DetDataSample(metainfo=dict(img_shape=size)) for size in sizes]
     found = [sample.pred_instances for sample in detector.predict(images, samples, rescale=False)]
     return [torch.stack([getattr(image, name) for image in found]) for name in ('bboxes', 'scores', 'labels')]
