@@ -207,6 +207,11 @@ def test_an_exported_file_scores_as_the_checkpoint(tiny_config, checkpoint, run_
         {name: float(value) for name, value in expected.items()}, abs=1.001e-3
     )
 
+    few = ['test_dataloader.dataset.indices=1', 'test_evaluator.type=mmdet.CocoMetric']
+    few.append('test_evaluator.metric_items=None')
+    result = run_tool('deploy/evaluate.py', tiny_config, out, *options, *few, cwd=tmp_path)
+    assert 'has 3 images: the evaluation is of the 1 that are run' in result.stdout
+
 
 def test_files_that_cannot_be_scored_end_in_one_sentence(tiny_config, checkpoint, repo_dir, tmp_path):
     evaluate = import_tool(repo_dir / 'tools/deploy/evaluate.py')

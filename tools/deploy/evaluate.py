@@ -42,6 +42,7 @@ from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
 from sparse_rcnn_ext.engine.pipeline_steps import step_name
 from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.evaluation import judge_what_runs
 from sparse_rcnn_ext.export import Detector
 
 
@@ -97,6 +98,7 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
     evaluator = EVALUATOR.build({'type': 'Evaluator', **settings}) if is_whole else Evaluator(settings)
     if not isinstance(evaluator, MultiDatasetsEvaluator):
         refuse_shared_ids(dataset, 'test_dataloader.dataset')
+    judge_what_runs(evaluator, dataset)
     evaluator.dataset_meta = dataset.metainfo
     for packed in tqdm(dataset, total=len(dataset), unit='image'):
         bgr = as_levels(packed['inputs'], cfg)

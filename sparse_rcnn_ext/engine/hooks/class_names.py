@@ -15,7 +15,7 @@ from sparse_rcnn_ext.datasets.joined import listed, refuse_shared_ids, settle_cl
 from sparse_rcnn_ext.datasets.label_order import labels_by_file
 from sparse_rcnn_ext.datasets.learnable import check_boxes, shared_files
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.evaluation import CocoMetric
+from sparse_rcnn_ext.evaluation import CocoMetric, judge_what_runs
 from sparse_rcnn_ext.registry import HOOKS
 
 
@@ -32,7 +32,8 @@ class ClassNamesHook(Hook):
     mmdet's CocoDataset labels in the order of its file. Where that is not the order of the classes, and our CocoMetric
     goes by the classes, nothing that is found would be right.
 
-    A metric of COCO tells images apart by their ids, so these are to differ in what it judges.
+    A metric of COCO tells images apart by their ids, so these are to differ in what it judges, and mmdet's own is told
+    which images of its file are run.
 
     Raises:
         UserError: If two images of a validation or test have the same id, labels are in the order of the file and our
@@ -47,13 +48,16 @@ class ClassNamesHook(Hook):
         for phase, loop in loops.items():
             dataset = loop.dataloader.dataset if isinstance(loop, BaseLoop) else None
             _check_labels(runner, dataset, loop, f'{phase}_dataloader.dataset')
-            if _judges_all(getattr(loop, 'evaluator', None)):
+            evaluator = getattr(loop, 'evaluator', None)
+            if _judges_all(evaluator):
                 refuse_shared_ids(dataset, f'{phase}_dataloader.dataset')
+            if evaluator is not None:
+                judge_what_runs(evaluator, dataset)
             if not isinstance(getattr(dataset, 'metainfo', None), list):
                 continue
             settle_classes(dataset, f'{phase}_dataloader.dataset')
-            if hasattr(loop, 'evaluator'):
-                loop.evaluator.dataset_meta = dataset.metainfo
+            if evaluator is not None:
+                evaluator.dataset_meta = dataset.metainfo
             if isinstance(runner.visualizer.dataset_meta, list):
                 runner.visualizer.dataset_meta = dataset.metainfo
 

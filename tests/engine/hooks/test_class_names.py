@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -216,3 +217,27 @@ def test_validation_on_the_images_that_are_learned(tmp_path, indices, caplog):
 def test_on_by_default(repo_dir):
     hooks = Config.fromfile(repo_dir / 'configs/_base_/default_runtime.py').default_hooks
     assert type(HOOKS.build(hooks.class_names)) is ClassNamesHook
+
+
+class Told(MMDetCocoMetric):
+    """Notes what it is to judge when the first image comes."""
+
+    def process(self, data_batch, data_samples) -> None:
+        self.results.append(self.img_ids)
+
+    def compute_metrics(self, results) -> dict:
+        return dict(told=all(numbers == [0, 1, 2] for numbers in results))
+
+
+@pytest.mark.parametrize('phase', ['val', 'test'])
+def test_a_metric_of_mmdet_is_told_what_is_run(tmp_path, phase):
+    loader = labelled(tmp_path, 'CocoDataset', ('cat', 'dog'))
+    judge = Told(str(write(tmp_path / 'more.json', cats_and_dogs(9))))
+    runner = make_runner(
+        tmp_path,
+        [ClassNamesHook()],
+        SmallDetector(2),
+        **{f'{phase}_dataloader': loader, f'{phase}_evaluator': [judge]},
+    )
+    numbers = runner.test() if phase == 'test' else runner.val()
+    assert numbers == {'coco/told': True}
