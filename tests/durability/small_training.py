@@ -24,7 +24,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from sparse_rcnn_ext.engine.launch import join_job
 from tests.durability.slow_saving import slow_saving
@@ -61,6 +61,23 @@ class NoiseImages(Dataset):
         if random.random() < 0.5:
             image = image.flip(0)
         return self.pipeline(dict(inputs=image * float(np.random.uniform(0.5, 1.5))))
+
+    def get_data_info(self, index: int) -> dict:
+        """Every third is higher than wide."""
+        return dict(width=2, height=1 + 2 * (index % 3 == 0))
+
+
+@DATASETS.register_module(force=True)
+class TwoSources(ConcatDataset):
+    """The images, and once more the first six of them, as those with and without labels are joined."""
+
+    metainfo = NoiseImages.metainfo
+
+    def __init__(self, **settings) -> None:
+        more = NoiseImages(**settings)
+        more.images = more.images[:6]
+        super().__init__([NoiseImages(**settings), more])
+        self.pipeline = Compose([])
 
 
 @MODELS.register_module(force=True)
@@ -128,6 +145,9 @@ def make_runner(
         dataset=dict(type='NoiseImages', seconds=seconds),
         sampler=dict(type=sampler, shuffle=True),
     )
+    if 'MultiSource' in sampler:
+        loader['dataset'].update(type='TwoSources')
+        loader['sampler'].update(batch_size=batch_size, source_ratio=[3, 1])
     validation = dict(
         val_dataloader=dict(loader, sampler=dict(type='DefaultSampler', shuffle=False)),
         val_cfg=dict(),

@@ -1,5 +1,6 @@
 """Makes a training that is resumed the same as one that was never stopped."""
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
@@ -21,7 +22,8 @@ class ExactResumeHook(Hook):
     there, where mmengine starts the epoch anew; the states of the random numbers of each process, for whatever else
     draws some; and the gradients of accumulated steps that were not taken yet (their mean, with several processes).
 
-    Data sets or transforms that remember earlier images (mmdet's CachedMosaic) are beyond it.
+    Data sets or transforms that remember earlier images (mmdet's CachedMosaic) are beyond it, and so is a
+    sampler that draws such numbers itself (mmdet's GroupMultiSourceSampler).
     """
 
     # Seeds before, and sees what is saved before, all others.
@@ -112,6 +114,18 @@ class ExactResumeHook(Hook):
 def _restart_sampler(sampler: object, seed: int | None) -> None:
     if seed is not None and hasattr(sampler, 'seed'):
         sampler.seed = seed
-    # Upstream's mmengine has taken from an InfiniteSampler before a checkpoint is loaded.
-    if hasattr(sampler, '_indices_of_rank'):
+    # Those without an end hold iterators, from which upstream's mmengine has taken before a checkpoint is loaded.
+    if isinstance(sampler, InfiniteSampler):
         sampler.indices = sampler._indices_of_rank()
+    elif hasattr(sampler, 'source2inds'):  # mmdet's MultiSourceSampler, of semi-supervised trainings
+        sampler.source2inds = {
+            source: sampler._indices_of_rank(len(part)) for source, part in enumerate(sampler.dataset.datasets)
+        }
+        if hasattr(sampler, 'group_source2inds'):
+            sampler.group_source2inds = [
+                {
+                    source: sampler._indices_of_rank(sizes[group])
+                    for source, sizes in enumerate(sampler.group2size_per_source)
+                }
+                for group in range(len(sampler.group_source2inds))
+            ]

@@ -16,6 +16,7 @@ EPOCHS = dict(epochs=3)
 # Saved after 1, 2, … iterations of an epoch of 5, also between the two whose gradients are added up.
 WITHIN = dict(epochs=3, within=True, interval=4)
 ITERATIONS = dict(iterations=12, interval=5, sampler='InfiniteSampler')
+SOURCES = dict(ITERATIONS, sampler='mmdet.MultiSourceSampler')
 
 
 pytestmark = pytest.mark.usefixtures('mmengine_scope_and_one_thread')
@@ -32,7 +33,9 @@ def train(folder: Path, **settings) -> list[Path]:
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-@pytest.mark.parametrize('settings', [EPOCHS, WITHIN, ITERATIONS], ids=['epochs', 'within an epoch', 'iterations'])
+@pytest.mark.parametrize(
+    'settings', [EPOCHS, WITHIN, ITERATIONS, SOURCES], ids=['epochs', 'within an epoch', 'iterations', 'two sources']
+)
 def test_goes_on_as_if_never_stopped(settings, workers, tmp_path):
     settings = settings | dict(workers=workers)
     *earlier, last = train(tmp_path / 'whole', **settings)
@@ -50,6 +53,22 @@ def test_mmengine_alone_does_not(tmp_path):
     *earlier, last = train(tmp_path / 'whole', hooks=STACK, **EPOCHS)
     again = train(tmp_path / 'again', hooks=STACK, resume=True, load_from=str(earlier[0]), **EPOCHS)
     assert differences(last, again[-1]) != []
+
+
+def test_a_sampler_of_two_sources_whose_seed_nobody_set(tmp_path):
+    """Its iterators are made anew, from the seed of the checkpoint."""
+    settings = SOURCES | dict(seed=None)
+    *earlier, last = train(tmp_path / 'whole', **settings)
+    again = train(tmp_path / 'again', resume=True, load_from=str(earlier[0]), **settings)
+    assert differences(last, again[-1]) == []
+
+
+def test_a_sampler_that_draws_numbers_itself_goes_on(tmp_path):
+    """Though not as if never stopped."""
+    settings = ITERATIONS | dict(sampler='mmdet.GroupMultiSourceSampler')
+    *earlier, last = train(tmp_path / 'whole', **settings)
+    again = train(tmp_path / 'again', resume=True, load_from=str(earlier[0]), **settings)
+    assert again[-1].name == last.name
 
 
 def test_number_of_workers_changes_nothing(tmp_path):
