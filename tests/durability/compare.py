@@ -11,11 +11,14 @@ def load(path: Path) -> dict:
 
 def differences(one: Path, other: Path) -> list[str]:
     """Where the weights, the averaged weights, the optimizer or the schedulers of two checkpoints differ by a bit."""
-    first, second = (
-        {key: load(path)[key] for key in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')}
-        for path in (one, other)
-    )
+    first, second = (_ends(load(path)) for path in (one, other))
     return list(_differences(first, second, ''))
+
+
+def _ends(checkpoint: dict) -> dict:
+    """Weights and optimizer, which every training has, and what most have."""
+    required = {key: checkpoint[key] for key in ('state_dict', 'optimizer')}
+    return required | {key: checkpoint.get(key) for key in ('ema_state_dict', 'param_schedulers')}
 
 
 def _differences(first: object, second: object, place: str):

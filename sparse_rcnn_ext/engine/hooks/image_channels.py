@@ -25,7 +25,8 @@ class ImageChannelsHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | Sequence[DetDataSample] | None, mode: str
     ) -> None:
         inputs = data_batch.get('inputs') if batch_idx == 0 and isinstance(data_batch, dict) else None
-        if inputs is None or not len(inputs):
+        # Branches of a semi-supervised training go through a preprocessor of which nothing is known.
+        if inputs is None or isinstance(inputs, dict) or not len(inputs):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         detector = model.module if isinstance(model, BaseTTAModel) else model
