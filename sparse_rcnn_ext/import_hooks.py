@@ -1,6 +1,9 @@
 """What has to be so wherever OpenMMLab's packages are used, brought about when the first of them is imported.
 
 Not before: torch and mmcv take seconds to import, and whoever asks a tool for --help needs neither.
+
+What a hook imports must not itself be what imports the hooked package first, or one of the two is there in part only:
+it does so within its functions, or is imported here alone.
 """
 
 import sys

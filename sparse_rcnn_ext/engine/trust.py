@@ -2,8 +2,6 @@
 
 from typing import BinaryIO
 
-from mmengine.fileio import PickleHandler, register_handler
-
 from .errors import UserError
 
 _is_trusting = False
@@ -24,21 +22,19 @@ def is_trusting() -> bool:
     return _is_trusting
 
 
-class WriteOnlyPickle(PickleHandler):
-    """Writes what ``mmengine.dump`` is given, and reads nothing unless checkpoints are trusted."""
-
-    def load_from_fileobj(self, file: BinaryIO, **options: object) -> object:
-        """The object of a trusted file.
-
-        Raises:
-            UserError: If checkpoints are not trusted.
-        """
-        if not is_trusting():
-            # mmengine hands on the content alone.
-            raise UserError('a .pkl file could run code and is not read: give a JSON file, as of tools/test.py --out')
-        return super().load_from_fileobj(file, **options)
-
-
 def refuse_pickles() -> None:
-    """Have mmengine's ``load``, by which mmdet's tools and datasets read results and proposals, unpickle no .pkl."""
-    register_handler(['pickle', 'pkl'])(WriteOnlyPickle)
+    """Have mmengine's ``load``, by which mmdet's tools and datasets read results and proposals, unpickle no .pkl.
+
+    ``mmengine.dump`` still writes some, and trusted ones are read.
+    """
+    from mmengine.fileio import PickleHandler, register_handler  # whose import waits for this module
+
+    @register_handler(['pickle', 'pkl'])
+    class WriteOnlyPickle(PickleHandler):
+        def load_from_fileobj(self, file: BinaryIO, **options: object) -> object:
+            if not is_trusting():
+                # mmengine hands on the content alone.
+                raise UserError(
+                    'a .pkl file could run code and is not read: give a JSON file, as of tools/test.py --out'
+                )
+            return super().load_from_fileobj(file, **options)
