@@ -49,7 +49,7 @@ def find_last_checkpoint(work_dir: str | Path, job: str | None = None) -> str | 
     name = record.read_text(errors='replace').strip() if record.is_file() else ''
     if '://' in name:
         return name
-    recorded = _locate(Path(work_dir), name) if name else None
+    recorded = locate(Path(work_dir), name) if name else None
     if recorded and is_whole(recorded) and _counts(recorded, job):
         return str(recorded)
     folder = recorded.parent if recorded else Path(work_dir)
@@ -109,7 +109,8 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def _locate(work_dir: Path, name: str) -> Path:
+def locate(work_dir: Path, name: str) -> Path:
+    """Where the checkpoint is that the record of a folder names; beside it, where it is nowhere."""
     path = work_dir / name
     # mmengine records it as seen from where the training was started; then the folder may have been moved.
     candidates = (path, Path(name), work_dir / path.name)

@@ -3,6 +3,7 @@
 from mmengine.runner import Runner
 
 from .errors import UserError
+from .run_state import mean_batch_size
 
 
 def set_learning_rate(runner: Runner) -> float:
@@ -19,9 +20,12 @@ def set_learning_rate(runner: Runner) -> float:
         The learning rate of the run.
 
     Raises:
-        UserError: If scaling is asked for and ``auto_scale_lr.base_batch_size`` is missing.
+        UserError: If the config is one for tests alone, or scaling is asked for and ``auto_scale_lr.base_batch_size``
+            is missing.
     """
-    per_process = runner.cfg.train_dataloader.batch_size
+    if not runner.cfg.get('train_dataloader') or not runner.optim_wrapper:
+        raise UserError('the config is one for tests alone: set train_dataloader, train_cfg and optim_wrapper to train')
+    per_process = mean_batch_size(runner.cfg.train_dataloader.batch_size)
     accumulated = runner.optim_wrapper.get('accumulative_counts', 1)
     batch = per_process * runner.world_size * accumulated
     optimizer = runner.optim_wrapper['optimizer']

@@ -1,6 +1,7 @@
 """What a checkpoint must hold beside mmengine's part of it, so that a resumed training is the same training."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dist import get_world_size
@@ -32,15 +33,32 @@ def restarts() -> int:
     return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))
 
 
-def describe_batch(runner: Runner) -> dict[str, int]:
+def mean_batch_size(batch_size: int | Sequence[int]) -> int | float:
+    """Images of a batch; where each of several joined data sets has its own number, and batches to itself, their mean.
+
+    Args:
+        batch_size: That of a data loader; a list for mmdet's MultiDataAspectRatioBatchSampler.
+    """
+    if isinstance(batch_size, int):
+        return batch_size
+    mean = sum(batch_size) / len(batch_size)
+    return int(mean) if mean.is_integer() else mean
+
+
+def describe_batch(runner: Runner) -> dict[str, int | float]:
     """Of what the effective batch of a training is made."""
     loader = runner.train_loop.dataloader
     batch_size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None) or 1
     return dict(
         processes=get_world_size(),
-        images=batch_size,
+        images=mean_batch_size(batch_size),
         accumulated=getattr(runner.optim_wrapper, '_accumulative_counts', 1),
     )
+
+
+def without_functions(state: dict) -> dict:
+    """What of a scheduler's state is numbers and texts; it has its functions anyway."""
+    return {name: value for name, value in state.items() if not callable(value)}
 
 
 def unwrapped(runner: Runner) -> nn.Module:

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from mmengine.runner.checkpoint import find_latest_checkpoint
-
 from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.last_checkpoint import RECORD, locate
 
 from .run_log import training_logs
 
@@ -31,8 +30,9 @@ def find_config(run: Path) -> Path:
 
 def find_checkpoint(run: Path) -> Path | None:
     """The last checkpoint, found also where the folder was moved since; None where there is none."""
-    latest = find_latest_checkpoint(str(run)) if (run / 'last_checkpoint').is_file() else None
-    path = run / Path(latest).name if latest else None
+    record = run / RECORD
+    name = record.read_text(errors='replace').strip() if record.is_file() else ''
+    path = locate(run, name) if name else None
     return path if path and path.is_file() else None
 
 

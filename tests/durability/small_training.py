@@ -79,6 +79,12 @@ class TwoSources(ConcatDataset):
         super().__init__([NoiseImages(**settings), more])
         self.pipeline = Compose([])
 
+    def get_dataset_source(self, index: int) -> int:
+        return int(index >= self.cumulative_sizes[0])
+
+    def get_data_info(self, index: int) -> dict:
+        return self.datasets[0].get_data_info(index)
+
 
 @MODELS.register_module(force=True)
 class NoiseModel(BaseModel):
@@ -129,6 +135,7 @@ def make_runner(
     validate: bool = False,
     seed: int | None = 5,
     sampler: str = 'DefaultSampler',
+    schedulers: list[dict] | None = None,
     job: Config | None = None,
 ) -> Runner:
     """A Runner that saves every ``interval`` epochs, or iterations, with ``within`` or an iteration-based training."""
@@ -145,6 +152,10 @@ def make_runner(
         dataset=dict(type='NoiseImages', seconds=seconds),
         sampler=dict(type=sampler, shuffle=True),
     )
+    if 'MultiData' in sampler:
+        loader['dataset'].update(type='TwoSources')
+        loader['sampler'] = dict(type=sampler, dataset_ratio=[1, 1])
+        loader['batch_sampler'] = dict(type='mmdet.MultiDataAspectRatioBatchSampler', num_datasets=2)
     if 'MultiSource' in sampler:
         loader['dataset'].update(type='TwoSources')
         loader['sampler'].update(batch_size=batch_size, source_ratio=[3, 1])
@@ -160,7 +171,8 @@ def make_runner(
         train_dataloader=loader,
         train_cfg=dict(by_epoch=by_epoch, **length),
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=rate), accumulative_counts=accumulated),
-        param_scheduler=[
+        param_scheduler=schedulers
+        or [
             dict(type='LinearLR', start_factor=0.1, begin=0, end=7, by_epoch=False),
             dict(type='MultiStepLR', milestones=list(milestones), by_epoch=by_epoch),
         ],

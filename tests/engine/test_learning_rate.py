@@ -50,6 +50,22 @@ def test_resumed_run():
     assert run(resume=True)[1].endswith('A resumed run goes on with the rate of its checkpoint.')
 
 
+def test_batches_of_several_data_sets():
+    """Each has its own size; a step sees their mean."""
+    rate, line = run(images=[2, 4], enable=True)
+    assert rate == pytest.approx(2.5e-5 * 3 / 16)
+    assert '3 (images per process) x 1 (processes) x 1 (accumulated steps) = 3. ' in line
+    assert '2.5 (images per process)' in run(images=[2, 3])[1]
+
+
+@pytest.mark.parametrize('name', ['train_dataloader', 'optim_wrapper'])
+def test_a_config_for_tests_alone(name):
+    settings = dict(cfg=Config({'train_dataloader': {'batch_size': 2}}), optim_wrapper=dict(optimizer=dict(lr=1)))
+    settings |= dict(cfg=Config({'train_dataloader': None})) if name == 'train_dataloader' else {name: None}
+    with pytest.raises(UserError, match='the config is one for tests alone: set train_dataloader, train_cfg and optim'):
+        set_learning_rate(SimpleNamespace(**settings))
+
+
 def test_scaling_needs_the_recipes_batch():
     with pytest.raises(UserError, match=r'auto_scale_lr\.base_batch_size'):
         run(base=None, enable=True)

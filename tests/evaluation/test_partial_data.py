@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from mmdet.evaluation import VOCMetric
 from mmdet.registry import DATASETS
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
@@ -99,6 +101,17 @@ def test_nothing_is_told_where_all_is_run(tmp_path, said):
     judge_what_runs(evaluator, DATASETS.build(part(path)))
     assert [getattr(one, 'img_ids', None) for one in evaluator.metrics] == [None] * 3
     assert said == []
+
+
+def test_another_metric_with_a_file_of_the_same_form(tmp_path, said):
+    """It may judge in another way: mmdet's own of described objects does."""
+
+    class Other(VOCMetric):
+        _coco_api = SimpleNamespace(imgs={number: {} for number in range(9)})
+
+    other = Other()
+    judge_what_runs(Evaluator(other), DATASETS.build(part(write(tmp_path / 'truth.json', cats_and_dogs(4)))))
+    assert said == [] and not hasattr(other, 'img_ids')
 
 
 def test_truth_that_comes_with_the_samples(tmp_path, said):

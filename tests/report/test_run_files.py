@@ -32,6 +32,15 @@ def test_checkpoint_of_a_folder_that_was_moved(run: Path):
     assert find_checkpoint(run) is None
 
 
+def test_checkpoints_in_another_folder(run: Path):
+    """As out_dir of the checkpoint hook puts them."""
+    elsewhere = run.parent / 'elsewhere/run'
+    elsewhere.mkdir(parents=True)
+    (run / 'epoch_2.pth').rename(elsewhere / 'epoch_2.pth')
+    (run / 'last_checkpoint').write_text('../elsewhere/run/epoch_2.pth')
+    assert find_checkpoint(run).resolve() == (elsewhere / 'epoch_2.pth').resolve()
+
+
 def test_environment(run: Path):
     expected = [('sys.platform', 'linux'), ('PyTorch', '2.11.0'), ('OpenCV', '4.12.0'), ('seed', '7')]
     assert read_environment(run) == expected

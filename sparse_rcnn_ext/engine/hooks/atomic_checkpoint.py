@@ -13,7 +13,7 @@ from mmengine.runner.base_loop import BaseLoop
 from sparse_rcnn_ext.engine.atomic_file import TEMPORARY
 from sparse_rcnn_ext.engine.background_writer import BACKGROUND, WRITER
 from sparse_rcnn_ext.engine.last_checkpoint import agree_on_last_checkpoint, record_checkpoint
-from sparse_rcnn_ext.engine.run_state import job_name, restarts
+from sparse_rcnn_ext.engine.run_state import job_name, restarts, without_functions
 from sparse_rcnn_ext.registry import HOOKS
 
 INTERRUPTED = 'interrupted.pth'
@@ -91,6 +91,14 @@ class AtomicCheckpointHook(CheckpointHook):
         """Wait for the last checkpoint, and publish it where that is asked for."""
         WRITER.wait()
         super().after_train(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leave out functions: the checkpoint of a OneCycleLR would be refused as one that could run code."""
+        states = checkpoint.get('param_schedulers')
+        if isinstance(states, dict):  # of several optimizers
+            checkpoint['param_schedulers'] = {name: [*map(without_functions, some)] for name, some in states.items()}
+        elif states:
+            checkpoint['param_schedulers'] = [*map(without_functions, states)]
 
     def wait(self) -> None:
         """Return when the checkpoint that was saved last is on the disk, and recorded.

@@ -22,8 +22,9 @@ class ExactResumeHook(Hook):
     there, where mmengine starts the epoch anew; the states of the random numbers of each process, for whatever else
     draws some; and the gradients of accumulated steps that were not taken yet (their mean, with several processes).
 
-    Data sets or transforms that remember earlier images (mmdet's CachedMosaic) are beyond it, and so is a
-    sampler that draws such numbers itself (mmdet's GroupMultiSourceSampler).
+    Data sets or transforms that remember earlier images (mmdet's CachedMosaic) are beyond it, and so are
+    samplers that draw such numbers themselves or remember earlier epochs (mmdet's GroupMultiSourceSampler and
+    CustomSampleSizeSampler).
     """
 
     # Seeds before, and sees what is saved before, all others.
@@ -107,7 +108,7 @@ class ExactResumeHook(Hook):
         saved, now = self._resumed.get('batch'), describe_batch(runner)
         if saved:
             # With another batch, as far as that is possible.
-            seen = seen * saved['processes'] * saved['images'] // (get_world_size() * now['images'])
+            seen = int(seen * saved['processes'] * saved['images'] // (get_world_size() * now['images']))
         return min(seen, len(runner.train_loop.dataloader))
 
 

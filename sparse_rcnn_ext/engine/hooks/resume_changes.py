@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
 from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_state import RUN_STATE, describe_batch
+from sparse_rcnn_ext.engine.run_state import RUN_STATE, describe_batch, without_functions
 from sparse_rcnn_ext.engine.schedule_replay import follow_schedule
 from sparse_rcnn_ext.registry import HOOKS
 
@@ -60,11 +60,11 @@ class ResumeChangesHook(Hook):
             )
 
 
-def _describe(batch: dict[str, int]) -> str:
+def _describe(batch: dict[str, int | float]) -> str:
     processes, images, accumulated = batch['processes'], batch['images'], batch['accumulated']
     return (
         f'{processes} (processes) x {images} (images) x {accumulated} (accumulated steps) = '
-        f'{processes * images * accumulated}'
+        f'{processes * images * accumulated:g}'
     )
 
 
@@ -96,7 +96,10 @@ def _optimizer_changes(runner: Runner, checkpoint: dict, file: str) -> Iterable[
             # What a scheduler changes has its start under this name.
             if f'initial_{key}' in saved.keys() & now.keys():
                 continue
-            if saved[key] != now[key]:
+            then, here = saved[key], now[key]
+            if key == 'betas' and 'initial_momentum' in saved.keys() & now.keys():
+                then, here = then[1:], here[1:]  # the first is the momentum
+            if then != here:
                 yield _difference(key.removeprefix('initial_'), saved[key], now[key])
 
 
@@ -105,7 +108,8 @@ def _scheduler_changes(runner: Runner, checkpoint: dict) -> Iterable[str]:
     if len(saved_all) != len(now_all):
         yield f'number of schedulers {len(now_all)} in the config, {len(saved_all)} in the checkpoint'
     for saved, scheduler in zip(saved_all, now_all):
-        now = scheduler.state_dict()
+        # A function, as OneCycleLR has, is no setting, and in no checkpoint of ours.
+        saved, now = without_functions(saved), without_functions(scheduler.state_dict())
         name = type(scheduler).__name__
         if saved.keys() != now.keys():
             others = ', '.join(sorted(saved.keys() - now.keys()))

@@ -71,6 +71,15 @@ def test_a_sampler_that_draws_numbers_itself_goes_on(tmp_path):
     assert again[-1].name == last.name
 
 
+def test_batches_of_several_data_sets(tmp_path):
+    """Each has its own size; mmdet's sampler gives batches of one data set."""
+    settings = EPOCHS | dict(sampler='mmdet.MultiDataSampler', batch_size=[2, 3])
+    *earlier, last = train(tmp_path / 'whole', **settings)
+    assert load(last)[RUN_STATE]['batch']['images'] == 2.5
+    again = train(tmp_path / 'again', resume=True, load_from=str(earlier[0]), **settings)
+    assert differences(last, again[-1]) == []
+
+
 def test_number_of_workers_changes_nothing(tmp_path):
     one, other = (train(tmp_path / str(workers), workers=workers, epochs=1)[-1] for workers in (0, 2))
     assert differences(one, other) == []

@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from sparse_rcnn_ext.engine.errors import UserError
-from tests.durability.compare import load
+from tests.durability.compare import differences, load
 from tests.durability.small_training import OURS, STACK, make_runner
 
 
@@ -43,6 +43,21 @@ def warned(tmp_path, caplog):
 
 def test_same_settings_say_nothing(warned):
     assert warned() == []
+
+
+SCHEDULERS = {
+    'one cycle': [dict(type='OneCycleLR', eta_max=0.02, total_steps=10, by_epoch=False)],
+    'momentum': [dict(type='LinearLR', start_factor=0.1, end=7), dict(type='LinearMomentum', start_factor=0.5, end=7)],
+}
+
+
+@pytest.mark.parametrize('kind', SCHEDULERS)
+def test_schedulers_with_functions_and_of_betas_say_nothing(warned, tmp_path, kind):
+    make_runner(tmp_path / 'run', epochs=2, schedulers=SCHEDULERS[kind]).train()
+    assert warned(schedulers=SCHEDULERS[kind]) == []
+    # No function is among what a checkpoint holds.
+    torch.load(tmp_path / 'run/epoch_1.pth', weights_only=True)
+    assert differences(tmp_path / 'run/epoch_2.pth', tmp_path / 'again/epoch_2.pth') == []
 
 
 def test_longer_training(warned):
