@@ -136,6 +136,7 @@ def measure(model: str, rounds: int, folder: Path) -> Clock:
     )
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps)
     cfg.update(work_dir=str(folder), log_level='ERROR', experiment_name=f'saving-{model}')
+    cfg.visualizer.name = cfg.experiment_name  # that of another model would write into its folder
     cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     cfg.update(test_cfg=None, test_dataloader=None, test_evaluator=None)
     cfg.param_scheduler = []
