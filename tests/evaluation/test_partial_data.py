@@ -11,7 +11,7 @@ from mmdet.registry import DATASETS
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.registry import EVALUATOR, init_default_scope
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from sparse_rcnn_ext.evaluation import judge_what_runs
 from tests.datasets.tiny_coco import cats_and_dogs, write
@@ -112,6 +112,12 @@ def test_another_metric_with_a_file_of_the_same_form(tmp_path, said):
     other = Other()
     judge_what_runs(Evaluator(other), DATASETS.build(part(write(tmp_path / 'truth.json', cats_and_dogs(4)))))
     assert said == [] and not hasattr(other, 'img_ids')
+
+
+def test_a_data_set_that_does_not_tell(tmp_path, said):
+    evaluator = Evaluator(metric(write(tmp_path / 'truth.json', cats_and_dogs(4))))
+    judge_what_runs(evaluator, Subset([{}, {}], [1]))
+    assert said == [] and evaluator.metrics[0].img_ids is None
 
 
 def test_truth_that_comes_with_the_samples(tmp_path, said):
