@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -91,6 +92,49 @@ def test_weight_decay(warned):
 
     (text,) = warned(change)
     assert 'weight_decay 0.3 in the config, 0.01 in the checkpoint' in text
+
+
+def test_schedulers_of_several_optimizers(tmp_path):
+    """By name, each with its own; no function is in the checkpoint, and a resumed training is the same."""
+
+    def training(folder: str, **settings):
+        runner = make_runner(tmp_path / folder, epochs=2, **settings)
+        model = runner.model
+        parts = dict(first=model.layers[0], last=model.layers[3])
+        runner.optim_wrapper = OptimWrapperDict(
+            **{name: OptimWrapper(torch.optim.AdamW(part.parameters(), lr=0.01)) for name, part in parts.items()}
+        )
+        runner.param_schedulers = dict.fromkeys(parts, SCHEDULERS['one cycle'])
+
+        def train_step(data: dict, optim_wrapper: OptimWrapperDict) -> dict:
+            loss = model(**model.data_preprocessor(data, True), mode='loss')['loss']
+            for wrapper in optim_wrapper.values():
+                wrapper.zero_grad()
+            loss.backward()
+            for wrapper in optim_wrapper.values():
+                wrapper.step()
+            return dict(loss=loss)
+
+        model.train_step = train_step
+        runner.train()
+
+    training('run')
+    first = tmp_path / 'run/epoch_1.pth'
+    states = torch.load(first, weights_only=True)['param_schedulers']
+    assert {name: state[0]['last_step'] for name, state in states.items()} == dict(first=5, last=5)
+    training('again', resume=True, load_from=str(first))
+    assert differences(tmp_path / 'run/epoch_2.pth', tmp_path / 'again/epoch_2.pth') == []
+
+
+def test_second_of_betas_beside_a_momentum_scheduler(warned, tmp_path):
+    """The scheduler sets the first of them, so that alone is not compared."""
+    make_runner(tmp_path / 'run', epochs=2, schedulers=SCHEDULERS['momentum']).train()
+
+    def change(runner) -> None:
+        runner.optim_wrapper['optimizer']['betas'] = (0.9, 0.95)
+
+    (text,) = warned(change, schedulers=SCHEDULERS['momentum'])
+    assert '0.95) in the config' in text and '0.999) in the checkpoint' in text
 
 
 def test_other_scheduler_and_another_number(warned):
