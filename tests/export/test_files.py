@@ -3,6 +3,7 @@
 import gc
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -57,6 +58,20 @@ def test_fixed_size(export, tiny_detector, shared_dir, kind):
     both = file.detect(images)
     for image, found in zip(images, both, strict=True):
         np.testing.assert_array_equal(found.boxes, file(image).boxes)
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_threads_share_one_detector(export, shared_dir, kind):
+    """Each gets what it gets alone: OpenVINO's own call gives some the detections of another thread's image."""
+    file = Detector(export(kind), threads=1)
+    photographs = read_images(shared_dir)
+    images = [photographs[place % 3][: 300 + 20 * place, : 250 + 30 * place] for place in range(8)]
+    alone = [file(image, score_thr=0) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda place: file(images[place % 8], score_thr=0), range(80)))
+    for place, found in enumerate(together):
+        for ours, right in zip(found, alone[place % 8], strict=True):
+            np.testing.assert_array_equal(ours, right)
 
 
 @pytest.mark.parametrize('kind', FORMATS)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -101,9 +102,18 @@ def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]
     # Left to itself it computes in bfloat16 on CPUs that have it, and detections move.
     settings = dict(INFERENCE_PRECISION_HINT='f32') | (dict(INFERENCE_NUM_THREADS=threads) if threads else {})
     compiled = core.compile_model(model, 'CPU', settings)
+    # A compiled model called as a function has one request for all threads, and gives some the results of others.
+    idle: SimpleQueue = SimpleQueue()
 
     def run(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-        return list(compiled(dict(images=pixels, sizes=sizes)).to_tuple())
+        try:
+            request = idle.get_nowait()
+        except Empty:
+            request = compiled.create_infer_request()
+        try:
+            return list(request.infer(dict(images=pixels, sizes=sizes), share_inputs=True).to_tuple())
+        finally:
+            idle.put(request)
 
     return run, json.loads(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else {}
 
