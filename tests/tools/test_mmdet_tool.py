@@ -57,6 +57,17 @@ def test_help_is_the_tools_own(tool, monkeypatch, capsys):
     assert '--show-interval' in capsys.readouterr().out
 
 
+def test_a_file_that_the_tool_cannot_read_is_one_sentence(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', sys.argv)
+    results, annotations = tmp_path / 'results.json', tmp_path / 'annotations.json'
+    annotations.write_text(json.dumps(dict(images=[], categories=[], annotations=[])))
+    results.write_text('[{"image_id": 1,')
+    with pytest.raises(SystemExit, match=r"^error: mmdet's \w+ stopped at its line \d+ .*: .* --help says"):
+        tool('coco_error_analysis', results, tmp_path, '--ann', annotations)
+    with pytest.raises(SystemExit, match=r"mmdet's analyze_logs stopped .*No such file .*'.*/none\.json"):
+        tool('analyze_logs', 'cal_train_time', tmp_path / 'none.json')
+
+
 def test_what_cannot_run_says_why(tool):
     with pytest.raises(
         SystemExit, match=r"^error: mmdet's eval_metric reads a \.pkl file, which could run code: take "

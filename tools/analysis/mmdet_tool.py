@@ -5,6 +5,7 @@ Without a name it lists those that run here; NAME --help explains one. docs/repo
 
 import runpy
 import sys
+import traceback
 from pathlib import Path
 
 # From any folder, installed or not.
@@ -14,6 +15,7 @@ import mmdet
 
 # Before mmdet.models, which some of the tools import.
 import sparse_rcnn_ext  # noqa: F401
+from sparse_rcnn_ext.engine.build_errors import explain_build_error
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 
 FOLDER = Path(mmdet.__file__).parent / '.mim/tools/analysis_tools'
@@ -62,7 +64,21 @@ def main(argv: list[str] | None = None) -> None:
         if name not in tools:
             raise UserError(f'mmdet has no analysis tool {arguments[0]}: take one of {", ".join(tools)}')
         sys.argv = [str(tools[name]), *arguments[1:]]
-        runpy.run_path(str(tools[name]), run_name='__main__')
+        try:
+            runpy.run_path(str(tools[name]), run_name='__main__')
+        except UserError:
+            raise
+        except Exception as error:  # such as for a file that it cannot read
+            raise UserError(explain_build_error(error) or _describe(error, tools[name])) from error
+
+
+def _describe(error: Exception, tool: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(tool)]
+    reason = ' '.join(str(error).split())
+    return (
+        f"mmdet's {tool.stem} stopped at its line {lines[-1]} ({type(error).__name__}: {reason}): "
+        f'{tool.stem} --help says what it takes'
+    )
 
 
 if __name__ == '__main__':
