@@ -97,9 +97,12 @@ WRITERS: dict[str, Callable[[DetectionGraph, dict[str, Any], Path], None]] = dic
 
 
 def _example(metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """An input: one image where its size is fixed, else two of any allowed size; torch takes ones for constants."""
+    """An input: one image where its size is fixed, else two of any allowed size.
+
+    torch takes ones for constants, also one times the divisor.
+    """
     divisor = metadata['pad_divisor']
-    height, width = metadata['size'] or (-(-96 // divisor) * divisor, -(-128 // divisor) * divisor)
+    height, width = metadata['size'] or (max(2, -(-96 // divisor)) * divisor, max(3, -(-128 // divisor)) * divisor)
     batch = 1 if metadata['size'] else 2
     return torch.zeros(batch, 3, height, width), torch.tensor([[height, width]] * batch)
 

@@ -17,6 +17,7 @@ from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.files import WRITERS
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime.network_input import Batch
 from tests.export.examples import TINY, build_detector, read_images, read_recipe
 
 FORMATS = ('onnx', 'openvino', 'torchscript')
@@ -203,6 +204,25 @@ def test_what_depends_on_the_data_is_refused_in_one_sentence(tiny_recipe, tiny_d
     assert '\n' not in str(error.value)
     assert not list(tmp_path.iterdir())
     assert torch.is_grad_enabled()
+
+
+def test_any_size_of_a_recipe_that_pads_to_squares(repo_dir):
+    """Its divisor is 640, and one times that is a constant to torch."""
+    options = TINY | {'model.roi_head.num_stages': 1}
+    cfg = read_recipe(repo_dir, 'sparse-rcnn_r50_fpn_128-proposals_640-3x_coco', options)
+    cfg.merge_from_dict({'test_dataloader.dataset.pipeline.1.scale': (640, 640)})
+    detector = build_detector(cfg)
+    metadata = describe(cfg, detector, cfg.classes, dynamic=True, half=False)
+    assert metadata['pad_divisor'] == 640
+    program = files._as_program(DetectionGraph(detector, 640), metadata)
+    generator = torch.Generator().manual_seed(2)
+    images, sizes = torch.randn(1, 3, 640, 1280, generator=generator), torch.tensor([[500, 1280]])
+    with torch.no_grad():
+        boxes, scores, labels = program.module()(images, sizes)
+        ((their_boxes, their_scores, their_labels),) = run_eager(detector, Batch(images.numpy(), sizes, None))
+    np.testing.assert_allclose(scores[0], their_scores, atol=1e-5)
+    np.testing.assert_array_equal(labels[0], their_labels)
+    np.testing.assert_allclose(boxes[0], their_boxes, atol=1e-2)
 
 
 def test_garbage_is_collected_again_after_an_export_that_fails(monkeypatch, tmp_path):
