@@ -3,7 +3,6 @@
 import gc
 import json
 import logging
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +37,11 @@ def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> No
         UserError: If the model has something that cannot be exported.
     """
     import onnx
+    from onnxscript import opset18
+
+    def quotient(numbers: Any, divisor: Any) -> Any:
+        """None is below zero, and so ONNX's, which cuts off, is the floor: the exporter's own takes seven operators."""
+        return opset18.Div(numbers, divisor)
 
     with _quiet(), _without_slow_rule(), _without_garbage_collection():
         program = torch.onnx.export(
@@ -47,6 +51,7 @@ def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> No
             input_names=INPUTS,
             output_names=OUTPUTS,
             external_data=False,
+            custom_translation_table={torch.ops.aten.floor_divide.default: quotient},
             verbose=False,
         )
     model = program.model_proto
@@ -130,14 +135,13 @@ def _drop_shapes_of_weights(graph: Any) -> None:
 
 
 def _name_open_dimensions(graph: Any) -> None:
-    """Give the exporter's symbols, such as the s34 of an ONNX graph's ``32*s34``, names."""
+    """Give the exporter's terms, such as ``32*s34``, names: some readers stop at a name that is a term."""
     # Kept, and not left to be inferred: without the shapes in between, onnxruntime 1.23 dies of a half-precision file.
     values = [*graph.input, *graph.output, *graph.value_info]
     shapes = [value.type.tensor_type.shape.dim for value in values]
-    symbols = [re.search(r's\d+', shapes[0][place].dim_param) for place in (0, 2, 3)]
-    names = {symbol[0]: name for symbol, name in zip(symbols, ('batch', 'height', 'width'), strict=True)}
+    names = {shapes[0][place].dim_param: name for place, name in ((0, 'batch'), (2, 'height'), (3, 'width'))}
     for dimension in (dimension for shape in shapes for dimension in shape if dimension.dim_param):
-        dimension.dim_param = re.sub(r's\d+', lambda symbol: names[symbol[0]], dimension.dim_param)
+        dimension.dim_param = names.setdefault(dimension.dim_param, f'open_{len(names) - 2}')
 
 
 @contextmanager

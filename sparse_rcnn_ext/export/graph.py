@@ -11,6 +11,7 @@ from sparse_rcnn_ext.engine.batch_norm_folding import fold_batch_norm
 from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.input_channels import blank_images
 from sparse_rcnn_ext.models import RoIFeatures, SparseRCNN
+from sparse_rcnn_ext.models.dynamic_conv import DynamicConv
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.roi_features import PyramidTable
 
@@ -43,6 +44,9 @@ class DetectionGraph(nn.Module):
         if half:
             # Variances may be larger than any float16.
             _fold(detector)
+            for part in detector.roi_head.modules():
+                if isinstance(part, DynamicConv):
+                    _shrink_before_norm(part)
             for part in (detector.backbone, detector.neck, detector.roi_head.bbox_head):
                 part.half()
         self.detector = detector
@@ -63,9 +67,10 @@ class DetectionGraph(nn.Module):
         image_whwh = sizes.flip(1).repeat(1, 2).to(images.dtype)  # (B, 4)
         boxes, features, *prior = self.detector.rpn_head(image_whwh, pyramid)  # (B, N, 4), (B, N, C)
         features = features.to(self.dtype)
-        outputs = head(pyramid, boxes, features, *prior, num_stages=self.detector.num_test_stages)
-        scores = head.scores(outputs.logits[-1])
-        return top_detections(scores, outputs.boxes[-1], self.detector.max_per_img, head.one_label)
+        stages = head.stages(pyramid, boxes, features, *prior, num_stages=self.detector.num_test_stages)
+        # Of the last alone: the class heads of those before it are no part of the graph.
+        *_, (logits, boxes) = stages
+        return top_detections(head.scores(logits), boxes, self.detector.max_per_img, head.one_label)
 
     @contextmanager
     def for_export(self) -> Iterator['DetectionGraph']:
@@ -108,6 +113,10 @@ class GatheredRoIFeatures(RoIFeatures):
             first = first + batch * height * width
         return PyramidTable(rows, None, _stack(sizes).view(-1, 2).to(rows.dtype), _stack(offsets), pyramid[0].dtype)
 
+    def _number(self, values: Tensor) -> Tensor:
+        # Images and weights are finite here, and some runtimes and tools know no NaN.
+        return values
+
     def pool(self, table: PyramidTable, boxes: Tensor) -> Tensor:
         """See :class:`RoIFeatures`."""
         indices, weights = self._bags(table, boxes)  # (B·N·P, Q)
@@ -123,6 +132,18 @@ class GatheredRoIFeatures(RoIFeatures):
 def _stack(numbers: Sequence[int]) -> Tensor:
     """Sizes, which a graph knows as symbols only, as a tensor (len(numbers),)."""
     return torch.stack([torch.scalar_tensor(number, dtype=torch.int64) for number in numbers])
+
+
+def _shrink_before_norm(part: DynamicConv) -> None:
+    """What the first kernel gives is normalised: as well 1/64 of it, whose squares are no larger than any float16.
+
+    A normalisation in steps, as some runtimes have it, squares what may be 1,700 from the mean.
+    """
+    share = 2**-6
+    layer, count = part.dynamic_layer, part.num_filter_params
+    for weight in (layer.weight, layer.bias):
+        weight[:count] *= share
+    part.norm_in.eps *= share**2
 
 
 def _fold(detector: SparseRCNN) -> None:

@@ -118,7 +118,7 @@ class DIIHead(BaseModule):
         feats = self.attention_norm(self.attention(proposal_feats, boxes, hidden))  # (B, N, C)
 
         interaction = self.instance_interactive_conv(feats.flatten(0, 1), roi_feats)  # (B·N, C)
-        interaction = self.instance_interactive_conv_dropout(interaction).view_as(feats)  # (B, N, C)
+        interaction = self.instance_interactive_conv_dropout(interaction).view(feats.shape)  # (B, N, C)
         feats = self.instance_interactive_conv_norm(feats + interaction)
         feats = self.ffn_norm(self.ffn(feats))
 

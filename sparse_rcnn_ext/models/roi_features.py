@@ -107,8 +107,13 @@ class RoIFeatures(BaseModule):
     def levels(self, boxes: Tensor) -> Tensor:
         """Pyramid level of each box: (..., 4) xyxy pixels to (...,) indices, 0 the finest."""
         area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-        level = torch.log2(area.sqrt() / self.finest_scale + self.level_eps).floor()
-        return level.nan_to_num(0.0).clamp(0, len(self.strides) - 1).long()
+        # Of a box with one side below zero: not NaN, which only a box of NaN has.
+        level = torch.log2(area.clamp(min=0).sqrt() / self.finest_scale + self.level_eps).floor()
+        return self._number(level).clamp(0, len(self.strides) - 1).long()
+
+    def _number(self, values: Tensor) -> Tensor:
+        """Zeros for NaN, of which a box may be made: they must not address memory outside of the table."""
+        return values.nan_to_num(0.0)
 
     def _bags(self, table: PyramidTable, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and weights of every bin, (B·N·P, Q) each; Q = 4 · sampling_ratio²."""
@@ -150,8 +155,8 @@ class RoIFeatures(BaseModule):
         at = torch.minimum(at.clamp(min=0), last)
         low = at.floor()
         share = at - low
-        # NaN boxes must not address memory outside of the table; their weights stay NaN and reach the loss.
-        low = torch.minimum(low.nan_to_num(0.0), last).long()
+        # The weights of NaN boxes stay NaN and reach the loss.
+        low = torch.minimum(self._number(low), last).long()
         high = torch.minimum(low + 1, last.long())
         cells = torch.stack([low, high], dim=-1)
         weights = torch.stack([1 - share, share], dim=-1) * inside[..., None] / self.sampling_ratio

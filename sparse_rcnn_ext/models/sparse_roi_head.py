@@ -1,6 +1,6 @@
 """The stages in a row: each pools where the one before it placed its boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -86,17 +86,33 @@ class SparseRoIHead(BaseModule):
         Returns:
             Logits and boxes of every stage that ran.
         """
+        stages = self.stages(pyramid, boxes, proposal_feats, prior, num_stages=num_stages, hidden=hidden)
+        all_logits, all_boxes = zip(*stages, strict=True)
+        return StageOutputs(torch.stack(all_logits), torch.stack(all_boxes))
+
+    def stages(
+        self,
+        pyramid: Sequence[Tensor],
+        boxes: Tensor,
+        proposal_feats: Tensor,
+        prior: Tensor | None = None,
+        *,
+        num_stages: int | None = None,
+        hidden: Tensor | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Run one stage after the other; arguments as of :meth:`forward`.
+
+        Yields:
+            Logits (B, N, K) and boxes (B, N, 4) xyxy pixels of each.
+        """
         table = self.roi_features.tabulate(pyramid)
-        all_logits, all_boxes = [], []
         for stage in list(self.bbox_head)[:num_stages]:
             # A stage learns from its own loss only: no gradient flows through where the RoIs were.
             # The first stage's boxes are the learned proposals, which do learn.
             roi_feats = self.roi_features.pool(table, boxes.detach())  # (B·N, P, C)
             logits, boxes, proposal_feats = self._run(stage, roi_feats, proposal_feats, boxes, hidden)
-            all_logits.append(logits if prior is None else logits + prior)
-            all_boxes.append(boxes)
+            yield logits if prior is None else logits + prior, boxes
             boxes = boxes.detach()
-        return StageOutputs(torch.stack(all_logits), torch.stack(all_boxes))
 
     def _run(self, stage: Module, *inputs: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if self.with_cp and torch.is_grad_enabled():

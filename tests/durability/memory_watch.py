@@ -51,13 +51,15 @@ def slope(counts: Sequence[float], sizes: Sequence[float]) -> float:
     return float(counts @ sizes / (counts @ counts))
 
 
-def memory_of(process: int, kind: str = 'Pss') -> int:
-    """Bytes of a process in memory; ``Rss``, or ``Pss``: of pages that several have, each has its share."""
-    for line in Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
-        name, _, rest = line.partition(':')
-        if name == kind:
-            return 1024 * int(rest.split()[0])
-    raise KeyError(kind)
+def memory_of(process: int, *kinds: str) -> int:
+    """Bytes of a process in memory, of these kinds together.
+
+    ``Rss``: all. ``Pss_Anon`` and ``Pss_Shmem``: what is in no file; of pages that several processes have, each has its
+    share. That of libraries' pages (``Pss_File``) changes with whatever else the machine runs.
+    """
+    lines = Path(f'/proc/{process}/smaps_rollup').read_text().splitlines()
+    sizes = {name: rest for name, _, rest in (line.partition(':') for line in lines)}
+    return sum(1024 * int(sizes[kind].split()[0]) for kind in kinds)
 
 
 def children_of(process: int) -> list[int]:

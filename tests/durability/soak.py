@@ -50,9 +50,10 @@ class Samples:
         """Sample now, after ``count`` iterations or images."""
         here = os.getpid()
         workers = [worker.pid for worker in active_children()]
-        now = {'RSS of the main process': memory_of(here, 'Rss'), 'PSS of all': sum(map(memory_of, [here, *workers]))}
+        own = sum(memory_of(process, 'Pss_Anon', 'Pss_Shmem') for process in (here, *workers))
+        now = {'RSS of the main process': memory_of(here, 'Rss'), 'all but files of all processes': own}
         if workers:
-            # Their PSS alone grows with each page that this process writes to.
+            # Their own alone grows with each page that this process writes to.
             now['RSS of the workers'] = sum(memory_of(worker, 'Rss') for worker in workers)
         self.counts.append(count)
         for name, size in now.items():

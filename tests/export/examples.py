@@ -12,8 +12,13 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
+from sparse_rcnn_ext.export.comparison import compare
 from sparse_rcnn_ext.export.runtime.network_input import Batch
 from sparse_rcnn_ext.models import SparseRCNN
+
+FORMATS = ('onnx', 'openvino', 'torchscript')
 
 TINY = {
     'model.backbone.depth': 18,
@@ -78,3 +83,13 @@ def detect(detector: SparseRCNN, batch: Batch, images: list[np.ndarray]) -> list
     ]
     with torch.no_grad():
         return [sample.pred_instances for sample in detector.predict(torch.from_numpy(batch.pixels), samples)]
+
+
+def check_parity(file: Detector, detector, images: list[np.ndarray], tolerance=TOLERANCES['float32']) -> int:
+    """All detections are the same; how many were compared."""
+    batch = file.prepare(images)
+    pairs = zip(run_file(file, batch), run_eager(detector, batch), strict=True)
+    differences = [compare(*pair, tolerance) for pair in pairs]
+    assert len(differences) == len(images)
+    assert all(difference.is_within(tolerance) for difference in differences), differences
+    return sum(difference.compared for difference in differences)

@@ -33,12 +33,13 @@ class Detector:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is broken, or was not written by the tool, or providers are given that onnxruntime lacks
-            or for a file that it does not run.
+        ValueError: If the file is broken, or was not written by the tool, or other tools have since fixed its size to
+            one that its images do not fit, or providers are given that onnxruntime lacks or for a file that it does
+            not run.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None, providers: Providers | None = None) -> None:
-        self.run, self.metadata = open_session(Path(path), threads, providers)
+        self.run, self.metadata, (self._batch_size, *_) = open_session(Path(path), threads, providers)
         self.classes: tuple[str, ...] = tuple(self.metadata['classes'])
 
     def __call__(self, image: np.ndarray, score_thr: float = 0.05) -> Detections:
@@ -46,7 +47,7 @@ class Detector:
         return self.detect([image], score_thr)[0]
 
     def detect(self, images: Sequence[np.ndarray], score_thr: float = 0.05) -> list[Detections]:
-        """Detect objects in images of any sizes, all at once, or one by one where the file takes only one.
+        """Detect objects in images of any sizes, all at once, or as many as the file takes.
 
         Args:
             images: Each (H, W, 3) uint8 RGB.
@@ -55,19 +56,20 @@ class Detector:
         Raises:
             ValueError: If an image is something else.
         """
-        if len(images) > 1 and self.metadata['size']:
-            return [self(image, score_thr) for image in images]
-        return self._detect_batch(images, score_thr) if len(images) else []
+        count = self._batch_size or len(images)
+        parts = [images[first : first + count] for first in range(0, len(images), count or 1)]
+        return [found for part in parts for found in self._detect_batch(part, score_thr)]
 
     def prepare(self, images: Sequence[np.ndarray]) -> Batch:
         """What the network gets for these images."""
         return make_batch(images, self.metadata)
 
     def _detect_batch(self, images: Sequence[np.ndarray], score_thr: float) -> list[Detections]:
-        batch = self.prepare(images)
-        outputs = zip(images, *self.run(batch.pixels, batch.sizes), batch.factors, strict=True)
+        more = (self._batch_size or len(images)) - len(images)
+        batch = self.prepare([*images, *[images[-1]] * more])
+        outputs = zip(*self.run(batch.pixels, batch.sizes), batch.factors, strict=True)
         detections = []
-        for image, boxes, scores, labels, factors in outputs:
+        for image, (boxes, scores, labels, factors) in zip(images, outputs, strict=False):  # not of those filled up
             boxes = boxes / np.tile(factors, 2)
             kept = scores >= score_thr
             if self.metadata.get('clip_boxes'):

@@ -31,9 +31,10 @@ def make_batch(images: Sequence[np.ndarray], metadata: dict[str, Any]) -> Batch:
     pad = metadata['pad']
     ready, factors = [], []
     for image in images:
-        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3):
+        is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size
+        if not is_image:
             given = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
-            raise ValueError(f'an image is {given}: give arrays (H, W, 3) of uint8, RGB')
+            raise ValueError(f'an image is {given}: give arrays (H, W, 3) of uint8, RGB, of a pixel at least')
         height, width = fitting_size(image.shape[:2], metadata)
         factors.append((width / image.shape[1], height / image.shape[0]))
         pixels = resize(image, height, width)

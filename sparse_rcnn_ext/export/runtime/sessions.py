@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,18 @@ LATER_NAMES = ('clip_boxes',)
 """Which files that were written before do not have."""
 
 
-def open_session(path: Path, threads: int | None, providers: Providers | None) -> tuple[Run, dict[str, Any]]:
+class Session(NamedTuple):
+    """An open file."""
+
+    run: Run
+    """What runs it, from any thread."""
+    metadata: dict[str, Any]
+    """Those of :data:`NAMES` and, where there, of :data:`LATER_NAMES`."""
+    shape: tuple[int | None, ...]
+    """Of its images, (B, 3, H, W); None where it is open, or not known."""
+
+
+def open_session(path: Path, threads: int | None, providers: Providers | None) -> Session:
     """Open a file.
 
     Args:
@@ -36,13 +47,11 @@ def open_session(path: Path, threads: int | None, providers: Providers | None) -
         threads: CPU threads to use; None leaves it to the runtime.
         providers: For a .onnx; None is the CPU.
 
-    Returns:
-        What runs it, and its metadata, those of :data:`NAMES` and, where there, of :data:`LATER_NAMES`.
-
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is broken, or was not written by ``tools/deploy/export.py``, or providers are given that
-            onnxruntime lacks or for a file that it does not run.
+        ValueError: If the file is broken, or was not written by ``tools/deploy/export.py``, or its size was fixed later
+            to one that its images do not fit, or providers are given that onnxruntime lacks or for a file that it does
+            not run.
     """
     open_onnx = partial(_open_onnx, providers=['CPUExecutionProvider'] if providers is None else providers)
     openers = {'.onnx': open_onnx, '.xml': _open_openvino, '.torchscript': _open_torchscript}
@@ -53,7 +62,7 @@ def open_session(path: Path, threads: int | None, providers: Providers | None) -
     if providers is not None:
         _check_providers(path, providers)
     try:
-        run, metadata = openers[path.suffix](path, threads)
+        run, metadata, shape = openers[path.suffix](path, threads)
     except ImportError:
         raise
     except Exception as error:  # each runtime has errors of its own for a file that is broken or none of its format
@@ -64,7 +73,22 @@ def open_session(path: Path, threads: int | None, providers: Providers | None) -
     missing = [name for name in NAMES if name not in metadata]
     if missing:
         raise ValueError(f'{path} has no {", ".join(missing)} in its metadata: give a file of tools/deploy/export.py')
-    return run, {name: metadata[name] for name in (*NAMES, *LATER_NAMES) if name in metadata}
+    metadata = {name: metadata[name] for name in (*NAMES, *LATER_NAMES) if name in metadata}
+    if metadata['size'] is None and None not in shape[2:]:
+        metadata['size'] = list(shape[2:])
+        _check_size(path, metadata)
+    return Session(run, metadata, shape)
+
+
+def _check_size(path: Path, metadata: dict[str, Any]) -> None:
+    """That what other tools have fixed is what the network takes, and no smaller than what images are brought to."""
+    size, pad, resize, divisor = (metadata[name] for name in ('size', 'pad', 'resize', 'pad_divisor'))
+    least = pad['size'] if pad else [divisor] * 2 if resize['keep_ratio'] else resize['scale']
+    if any(given < needed or given % divisor for given, needed in zip(size, least, strict=True)):
+        raise ValueError(
+            f'{path} was fixed at images of {size[0]} × {size[1]}: fix it at multiples of {divisor} of at least '
+            f'{least[0]} × {least[1]}, or export it without --dynamic'
+        )
 
 
 def _check_providers(path: Path, providers: Providers) -> None:
@@ -81,7 +105,7 @@ def _check_providers(path: Path, providers: Providers) -> None:
         raise ValueError(f'this onnxruntime has no {", ".join(missing)}: give providers of {", ".join(there)}')
 
 
-def _open_onnx(path: Path, threads: int | None, providers: Providers) -> tuple[Run, dict[str, Any]]:
+def _open_onnx(path: Path, threads: int | None, providers: Providers) -> Session:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -93,10 +117,13 @@ def _open_onnx(path: Path, threads: int | None, providers: Providers) -> tuple[R
         return session.run(None, {'images': pixels, 'sizes': sizes})
 
     texts = session.get_modelmeta().custom_metadata_map
-    return run, {name: json.loads(texts[name]) for name in (*NAMES, *LATER_NAMES) if name in texts}
+    metadata = {name: json.loads(texts[name]) for name in (*NAMES, *LATER_NAMES) if name in texts}
+    # Open ones are texts.
+    shape = [side if isinstance(side, int) else None for side in session.get_inputs()[0].shape]
+    return Session(run, metadata, tuple(shape))
 
 
-def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
+def _open_openvino(path: Path, threads: int | None) -> Session:
     core = _openvino_core()
     model = core.read_model(path)
     # Left to itself it computes in bfloat16 on CPUs that have it, and detections move.
@@ -115,7 +142,9 @@ def _open_openvino(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]
         finally:
             idle.put(request)
 
-    return run, json.loads(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else {}
+    metadata = json.loads(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else {}
+    shape = [None if side.is_dynamic else side.get_length() for side in model.input('images').get_partial_shape()]
+    return Session(run, metadata, tuple(shape))
 
 
 @cache
@@ -127,7 +156,7 @@ def _openvino_core() -> Any:
     return openvino.Core()
 
 
-def _open_torchscript(path: Path, threads: int | None) -> tuple[Run, dict[str, Any]]:
+def _open_torchscript(path: Path, threads: int | None) -> Session:
     import torch
 
     if threads:
@@ -139,4 +168,5 @@ def _open_torchscript(path: Path, threads: int | None) -> tuple[Run, dict[str, A
         with torch.no_grad():
             return [output.numpy() for output in network(torch.from_numpy(pixels), torch.from_numpy(sizes))]
 
-    return run, json.loads(files[KEY] or '{}')
+    metadata = json.loads(files[KEY] or '{}')
+    return Session(run, metadata, (1 if metadata.get('size') else None, 3, None, None))

@@ -29,7 +29,7 @@ class Given(Detector):
     """A detector whose network found what it is told."""
 
     def __init__(self, metadata: dict, *outputs: list) -> None:
-        self.metadata = dict(size=None, **metadata)
+        self.metadata, self._batch_size = dict(size=None, **metadata), None
         self.run = lambda pixels, sizes: [np.array(output, np.float32)[None] for output in outputs]
 
     def prepare(self, images):

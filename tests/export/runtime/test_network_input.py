@@ -63,6 +63,7 @@ def test_a_fixed_size_holds_every_image():
         (np.zeros((4, 4, 3), np.float32), r'float32 \(4, 4, 3\)'),
         (np.zeros((4, 4), np.uint8), r'uint8 \(4, 4\)'),
         (np.zeros((3, 4, 4), np.uint8), r'uint8 \(3, 4, 4\)'),
+        (np.zeros((0, 4, 3), np.uint8), r'uint8 \(0, 4, 3\)'),
         ('dog.jpg', 'str'),
     ],
 )
