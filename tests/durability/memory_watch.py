@@ -51,15 +51,28 @@ def slope(counts: Sequence[float], sizes: Sequence[float]) -> float:
     return float(counts @ sizes / (counts @ counts))
 
 
-def memory_of(process: int, *kinds: str) -> int:
-    """Bytes of a process in memory, of these kinds together.
+def floors(counts: Sequence[int], sizes: Sequence[int], every: int) -> tuple[list[int], list[int]]:
+    """The least size of each ``every`` counts, and the first count of each: what a leak raises.
 
-    ``Rss``: all. ``Pss_Anon`` and ``Pss_Shmem``: what is in no file; of pages that several processes have, each has its
-    share. That of libraries' pages (``Pss_File``) changes with whatever else the machine runs.
+    An evaluation gives back some memory that the training then takes again, which would blur a slope of all samples.
     """
-    lines = Path(f'/proc/{process}/smaps_rollup').read_text().splitlines()
-    sizes = {name: rest for name, _, rest in (line.partition(':') for line in lines)}
-    return sum(1024 * int(sizes[kind].split()[0]) for kind in kinds)
+    windows: dict[int, list[int]] = {}
+    for count, size in zip(counts, sizes, strict=True):
+        windows.setdefault((count - counts[0]) // every * every + counts[0], []).append(size)
+    return list(windows), [min(window) for window in windows.values()]
+
+
+def memory_of(process: int) -> int:
+    """Bytes of a process in memory (RSS).
+
+    Not its share of what several processes have (PSS): that changes with whatever else runs on the machine, and grows
+    while a process writes to pages that it had in common with its workers, which takes no memory of theirs.
+    """
+    for line in Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
+        name, _, rest = line.partition(':')
+        if name == 'Rss':
+            return 1024 * int(rest.split()[0])
+    raise KeyError('Rss')
 
 
 def children_of(process: int) -> list[int]:

@@ -25,7 +25,7 @@ from mmengine.runner import Runner
 from tqdm import tqdm
 
 from sparse_rcnn_ext.prediction.predictor import Predictor
-from tests.durability.memory_watch import Figure, children_of, memory_of, open_files, slope, table
+from tests.durability.memory_watch import Figure, children_of, floors, memory_of, open_files, slope, table
 from tests.durability.shapes_training import REPO, shapes_config
 
 MB = 2**20
@@ -50,22 +50,25 @@ class Samples:
         """Sample now, after ``count`` iterations or images."""
         here = os.getpid()
         workers = [worker.pid for worker in active_children()]
-        own = sum(memory_of(process, 'Pss_Anon', 'Pss_Shmem') for process in (here, *workers))
-        now = {'RSS of the main process': memory_of(here, 'Rss'), 'all but files of all processes': own}
+        now = {'main process': memory_of(here)}
         if workers:
-            # Their own alone grows with each page that this process writes to.
-            now['RSS of the workers'] = sum(memory_of(worker, 'Rss') for worker in workers)
+            now['workers'] = sum(map(memory_of, workers))
         self.counts.append(count)
         for name, size in now.items():
             # The first samples may be of a time without workers.
             self.sizes.setdefault(name, []).append(size)
 
-    def figures(self, what: str) -> list[Figure]:
-        """How much each grows, and in the end how large it is, which has no limit."""
+    def figures(self, what: str, every: int) -> list[Figure]:
+        """How much the floor of each grows, from window to window, and in the end its size, which has no limit.
+
+        Args:
+            what: Was done.
+            every: Iterations or images of a window.
+        """
         return [
             Figure(
                 f'{what}: {name}, {sizes[-1] / MB:.0f} MB at the end',
-                1000 * slope(self.counts[-len(sizes) :], sizes) / MB,
+                1000 * slope(*floors(self.counts[-len(sizes) :], sizes, every)) / MB,
                 GROWTH,
                 'MB per 1,000',
             )
@@ -89,11 +92,17 @@ class Watch(Hook):
             self.samples.take(runner.iter + 1)
 
 
+def evaluation_interval(iterations: int) -> int:
+    """A training of so many saves and evaluates ten times."""
+    return max(iterations // 10, 1)
+
+
 def train(cfg: Config, folder: Path, iterations: int) -> tuple[Samples, Counter[str]]:
     """Train, and end all that belongs to it; the memory meanwhile, and what is left open."""
     cfg = cfg.copy()
-    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=max(iterations // 10, 1))
-    cfg.default_hooks.checkpoint.update(interval=max(iterations // 10, 1))
+    interval = evaluation_interval(iterations)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=interval)
+    cfg.default_hooks.checkpoint.update(interval=interval)
     cfg.update(work_dir=str(folder), experiment_name=folder.name)
     watch = Watch(iterations)
     runner = Runner.from_cfg(cfg)
@@ -176,12 +185,12 @@ def soak(folder: Path, iterations: int, images: int) -> list[Figure]:
     samples, after = train(cfg, folder / 'run', iterations)
     if after - before:
         print(f'left open: {dict(after - before)}')
-    figures = samples.figures('training')
+    figures = samples.figures('training', evaluation_interval(iterations))
     figures.append(Figure('training: descriptors left over', (after - before).total(), 0, ''))
     figures.append(Figure('training: processes left over', len(children_of(here)) - processes, 0, ''))
     (checkpoint,) = (folder / 'run').glob('iter_*.pth')
     pictures = sorted((folder / 'data/train').glob('*.jpg'))
-    figures += predict(cfg, checkpoint, pictures, images).figures('prediction')
+    figures += predict(cfg, checkpoint, pictures, images).figures('prediction', max(images // 10, EVERY))
     return figures + lose_worker(folder / 'by_epoch.py', folder / 'lost')
 
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.export.runtime.sessions import PRECISIONS
 
 RUNTIME_DOES = ('Resize', 'Pad')
 
@@ -20,6 +21,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, of which the test data and the evaluator count')
     parser.add_argument('file', help='what tools/deploy/export.py wrote')
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, default=PRECISIONS[0], help='in which OpenVINO runs a .xml (default: fp32)'
+    )
     add_cfg_options(parser, 'test_dataloader.dataset.indices=100')
     return parser.parse_args(argv)
 
@@ -46,14 +50,14 @@ from sparse_rcnn_ext.evaluation import judge_what_runs
 from sparse_rcnn_ext.export import Detector
 
 
-def open_file(path: str) -> Detector:
+def open_file(path: str, precision: str) -> Detector:
     """The exported detector.
 
     Raises:
         UserError: If it cannot be opened.
     """
     try:
-        return Detector(path, torch.get_num_threads())
+        return Detector(path, torch.get_num_threads(), precision=precision)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
     except ModuleNotFoundError as error:
@@ -116,7 +120,7 @@ def evaluate(detector: Detector, cfg: Config) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        detector = open_file(args.file)
+        detector = open_file(args.file, args.precision)
         cfg = load_config(args.config, args.cfg_options, None)
         check_data_paths(cfg, ('test',))
         numbers = evaluate(detector, cfg)

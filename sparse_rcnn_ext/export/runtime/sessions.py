@@ -12,6 +12,9 @@ import numpy as np
 Run = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
 """Pixels (B, 3, H, W) and sizes (B, 2) to boxes (B, D, 4), scores (B, D) and labels (B, D)."""
 
+PRECISIONS = ('fp32', 'bf16')
+"""In which openvino may compute; all others compute in that of the file."""
+
 KEY = 'sparse_rcnn'
 """Under which the metadata stand, as one text of JSON, in openvino's and torch's files; ONNX has a text for each."""
 
@@ -39,28 +42,33 @@ class Session(NamedTuple):
     """Of its images, (B, 3, H, W); None where it is open, or not known."""
 
 
-def open_session(path: Path, threads: int | None, providers: Providers | None) -> Session:
+def open_session(
+    path: Path, threads: int | None, providers: Providers | None = None, precision: str = PRECISIONS[0]
+) -> Session:
     """Open a file.
 
     Args:
         path: Ends in .onnx, .xml or .torchscript.
         threads: CPU threads to use; None leaves it to the runtime.
         providers: For a .onnx; None is the CPU.
+        precision: One of :data:`PRECISIONS`; another than the first for a .xml only.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is broken, or was not written by ``tools/deploy/export.py``, or its size was fixed later
             to one that its images do not fit, or providers are given that onnxruntime lacks or for a file that it does
-            not run.
+            not run, or a precision that the CPU lacks or for a file that openvino does not run.
     """
     open_onnx = partial(_open_onnx, providers=['CPUExecutionProvider'] if providers is None else providers)
-    openers = {'.onnx': open_onnx, '.xml': _open_openvino, '.torchscript': _open_torchscript}
+    openers = {'.onnx': open_onnx, '.xml': partial(_open_openvino, precision=precision)}
+    openers['.torchscript'] = _open_torchscript
     if path.suffix not in openers:
         raise ValueError(f'{path} ends in none of {", ".join(openers)}: give a file of tools/deploy/export.py')
     if not path.is_file():
         raise FileNotFoundError(f'no file {path}')
     if providers is not None:
         _check_providers(path, providers)
+    _check_precision(path, precision)
     try:
         run, metadata, shape = openers[path.suffix](path, threads)
     except ImportError:
@@ -105,6 +113,17 @@ def _check_providers(path: Path, providers: Providers) -> None:
         raise ValueError(f'this onnxruntime has no {", ".join(missing)}: give providers of {", ".join(there)}')
 
 
+def _check_precision(path: Path, precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f'precision is {precision!r}: give one of {", ".join(PRECISIONS)}')
+    if precision == PRECISIONS[0]:
+        return
+    if path.suffix != '.xml':
+        raise ValueError(f'{path} is not run by openvino, which has {precision}: give a .xml, or no precision')
+    if precision.upper() not in _openvino_core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+        raise ValueError(f'this CPU does not compute in {precision}: give no precision')
+
+
 def _open_onnx(path: Path, threads: int | None, providers: Providers) -> Session:
     import onnxruntime
 
@@ -123,11 +142,12 @@ def _open_onnx(path: Path, threads: int | None, providers: Providers) -> Session
     return Session(run, metadata, tuple(shape))
 
 
-def _open_openvino(path: Path, threads: int | None) -> Session:
+def _open_openvino(path: Path, threads: int | None, precision: str) -> Session:
     core = _openvino_core()
     model = core.read_model(path)
     # Left to itself it computes in bfloat16 on CPUs that have it, and detections move.
-    settings = dict(INFERENCE_PRECISION_HINT='f32') | (dict(INFERENCE_NUM_THREADS=threads) if threads else {})
+    settings = dict(INFERENCE_PRECISION_HINT='f32' if precision == 'fp32' else precision)
+    settings |= dict(INFERENCE_NUM_THREADS=threads) if threads else {}
     compiled = core.compile_model(model, 'CPU', settings)
     # A compiled model called as a function has one request for all threads, and gives some the results of others.
     idle: SimpleQueue = SimpleQueue()

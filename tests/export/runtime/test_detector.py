@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.export.runtime import sessions
 from sparse_rcnn_ext.export.runtime.network_input import Batch
 from tests.export.examples import detect, read_images
 
@@ -159,6 +160,46 @@ def test_a_file_without_its_weights_is_refused(export, tmp_path):
     file.write_bytes(export('openvino').read_bytes())
     with pytest.raises(ValueError, match=r'alone\.xml cannot be opened'):
         Detector(file)
+
+
+def test_bfloat16_is_asked_for(export, shared_dir, monkeypatch):
+    """And else not used, also where the CPU has it."""
+    path = export('openvino')
+    core = sessions._openvino_core()
+    can = 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    (image,) = read_images(shared_dir, 1)
+    if can:
+        exact, rough = (Detector(path, precision=precision)(image, score_thr=0) for precision in ('fp32', 'bf16'))
+        assert 0 < np.abs(exact.scores - rough.scores).max() < 0.1
+        return
+    with pytest.raises(ValueError, match='this CPU does not compute in bf16: give no precision'):
+        Detector(path, precision='bf16')
+    # What such a CPU would be told.
+    asked = []
+
+    class Able:
+        def get_property(self, *names: str) -> list[str]:
+            return ['FP32', 'BF16']
+
+        def read_model(self, path):
+            return core.read_model(path)
+
+        def compile_model(self, model, device, settings):
+            asked.append(settings['INFERENCE_PRECISION_HINT'])
+            return core.compile_model(model, device, {})
+
+    monkeypatch.setattr(sessions, '_openvino_core', Able)
+    for precision in ('fp32', 'bf16'):
+        Detector(path, precision=precision)
+    assert asked == ['f32', 'bf16']
+
+
+def test_precisions_that_a_runtime_lacks_are_refused(export):
+    path = export('torchscript')
+    with pytest.raises(ValueError, match=r'script is not run by openvino, .*: give a \.xml, or no precision'):
+        Detector(path, precision='bf16')
+    with pytest.raises(ValueError, match="precision is 'half': give one of fp32, bf16"):
+        Detector(path, precision='half')
 
 
 class SignalStack(ctypes.Structure):
