@@ -88,8 +88,10 @@ def test_roi_features_are_the_same():
     pyramid = [torch.randn(2, 5, *size, generator=generator) for size in ((12, 9), (6, 5))]
     corners = torch.rand(2, 30, 2, generator=generator) * 120 - 20
     boxes = torch.cat([corners, corners + torch.rand(2, 30, 2, generator=generator) * 200], dim=2)
+    boxes[0, :5, 2] = boxes[0, :5, 0] - 30  # inside out: no area, and a number all the same
     gathered = GatheredRoIFeatures(original)
     assert set(original.levels(boxes).flatten().tolist()) == {0, 1}
+    assert torch.equal(gathered.levels(boxes), original.levels(boxes)) and not gathered.levels(boxes)[0, :5].any()
     expected = original.pool(original.tabulate(pyramid), boxes)
     found = gathered.pool(gathered.tabulate(pyramid), boxes)
     assert found.shape == expected.shape == (60, 9, 5)
