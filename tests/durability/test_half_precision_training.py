@@ -1,5 +1,6 @@
 """Training in half precision never has a value that is not finite."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def train(
     config: Config, work_dir: Path, amp: str | None, iterations: int = ITERATIONS, load_from: Path | None = None
 ) -> tuple[Watch, float]:
     """Train; what was seen, and the AP on the same images, NaN without an evaluation."""
-    cfg = config.copy()
+    cfg = deepcopy(config)  # its own copy shares what is deeper
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
     cfg.update(work_dir=str(work_dir), experiment_name=f'{work_dir.name}-{amp}', load_from=load_from and str(load_from))
     if amp:
