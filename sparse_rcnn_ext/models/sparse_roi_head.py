@@ -62,32 +62,9 @@ class SparseRoIHead(BaseModule):
         stages = [build_own(template, 'model.roi_head.bbox_head', 'DIIHead') for _ in range(num_stages)]
         self.bbox_head = ModuleList(stages)
 
-    def forward(
-        self,
-        pyramid: Sequence[Tensor],
-        boxes: Tensor,
-        proposal_feats: Tensor,
-        prior: Tensor | None = None,
-        *,
-        num_stages: int | None = None,
-        hidden: Tensor | None = None,
-    ) -> StageOutputs:
-        """Run the stages.
-
-        Args:
-            pyramid: Levels (B, C, H_l, W_l), finest first.
-            boxes: (B, N, 4) xyxy pixels, the proposals.
-            proposal_feats: (B, N, C).
-            prior: (B, N, 1), added to the logits of every class and stage: what is known of a proposal before; None:
-                nothing.
-            num_stages: Stop after so many; None: run all.
-            hidden: (B, N, N), True where a proposal (row) must not see another (column); None: all see all.
-
-        Returns:
-            Logits and boxes of every stage that ran.
-        """
-        stages = self.stages(pyramid, boxes, proposal_feats, prior, num_stages=num_stages, hidden=hidden)
-        all_logits, all_boxes = zip(*stages, strict=True)
+    def forward(self, *inputs: Tensor | Sequence[Tensor] | None, **options: int | Tensor | None) -> StageOutputs:
+        """Logits and boxes of every stage that runs; arguments as of :meth:`stages`."""
+        all_logits, all_boxes = zip(*self.stages(*inputs, **options), strict=True)
         return StageOutputs(torch.stack(all_logits), torch.stack(all_boxes))
 
     def stages(
@@ -100,7 +77,16 @@ class SparseRoIHead(BaseModule):
         num_stages: int | None = None,
         hidden: Tensor | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Run one stage after the other; arguments as of :meth:`forward`.
+        """Run one stage after the other.
+
+        Args:
+            pyramid: Levels (B, C, H_l, W_l), finest first.
+            boxes: (B, N, 4) xyxy pixels, the proposals.
+            proposal_feats: (B, N, C).
+            prior: (B, N, 1), added to the logits of every class and stage: what is known of a proposal before; None:
+                nothing.
+            num_stages: Stop after so many; None: run all.
+            hidden: (B, N, N), True where a proposal (row) must not see another (column); None: all see all.
 
         Yields:
             Logits (B, N, K) and boxes (B, N, 4) xyxy pixels of each.
