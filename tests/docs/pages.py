@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PAGES = ('README.md', 'configs/sparse_rcnn/README.md', 'docs/*.md')
 SHELL_LANGUAGES = ('bash', 'console', 'sh', 'shell')
-OTHER_LANGUAGES = ('python', 'json', 'yaml', 'bibtex', 'text')
+OTHER_LANGUAGES = ('python', 'javascript', 'json', 'yaml', 'bibtex', 'text')
 FENCE = re.compile(r'^\s*```(\S*)\s*$')
 INDENTED = re.compile(r'^(?: {4}|\t)\s*((?:\$ )?(?:python|pip|make|docker|git|pytest|tools/)\b.*)$')
 INLINE = re.compile(r'`(?:python )?(tools/\S+\.(?:py|sh))((?: [^`]*)?)`')

@@ -31,7 +31,7 @@ SHORTER = {
     'work_dirs/sparse-rcnn_lite0_fpn_shapes/epoch_12.pth --threads 2': ['--rounds=1', '--threads=1'],
 }
 # Not tools of ours: each kind has a test in test_other_commands.py.
-OTHER_PROGRAMS = ('make', 'pip', 'source', 'docker')
+OTHER_PROGRAMS = ('make', 'pip', 'source', 'docker', 'npm', 'node')
 
 Run = Callable[..., tuple[int, str]]
 

@@ -80,6 +80,16 @@ def test_docker(documented, repo_dir):
     assert copy[1:] == (f'{name}:{folder}/work_dirs', '.')
 
 
+def test_javascript(documented, repo_dir):
+    """The packages of the folder whose program a test runs."""
+    (install,) = typed(documented, 'npm')
+    folder = 'examples/javascript'
+    assert install == ('install', '--prefix', folder) and (repo_dir / folder / 'package.json').is_file()
+    (run,) = typed(documented, 'node')
+    assert run == (f'{folder}/node.mjs', 'model.onnx', 'photo.jpg')
+    assert {'node', 'node.mjs'} <= strings_of(repo_dir, 'tests/export/test_javascript.py::test_node')
+
+
 def backend_rows(repo_dir: Path) -> list[tuple[str, str, str]]:
     """Type, package and arguments of each row of docs/reports.md."""
     return BACKEND_ROW.findall((repo_dir / 'docs/reports.md').read_text(encoding='utf-8'))
