@@ -14,7 +14,12 @@ from .latency import time_in_turns
 from .runtime import Detections, Detector
 from .runtime.network_input import Batch
 
-TOLERANCES = dict(float32=Tolerance(iou=0.999, score=1e-3), float16=Tolerance(iou=0.9, score=0.03))
+TOLERANCES = dict(
+    float32=Tolerance(iou=0.999, score=1e-3),
+    float16=Tolerance(iou=0.9, score=0.03),
+    # The same objects are found.
+    int8=Tolerance(iou=0.5, score=0.2, score_thr=0.3),
+)
 ROUNDS = 5
 # One level of 255 more or less, where OpenCV's integers round the other way.
 LEVELS = 1.01

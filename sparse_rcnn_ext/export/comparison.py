@@ -9,8 +9,6 @@ from torchvision.ops import box_iou
 
 from .runtime import Detections
 
-SCORE_THR = 0.05
-
 
 class Tolerance(NamedTuple):
     """What two detections of the same thing may differ by."""
@@ -19,6 +17,8 @@ class Tolerance(NamedTuple):
     """Least overlap of the boxes."""
     score: float
     """Most difference of the scores."""
+    score_thr: float = 0.05
+    """Detections under it are not looked for."""
 
 
 class Difference(NamedTuple):
@@ -38,8 +38,8 @@ class Difference(NamedTuple):
         return not self.missing and self.score <= tolerance.score
 
 
-def compare(ours: Detections, theirs: Detections, tolerance: Tolerance, score_thr: float = SCORE_THR) -> Difference:
-    """Compare all that either side gives a score over ``score_thr`` with all that the other gives.
+def compare(ours: Detections, theirs: Detections, tolerance: Tolerance) -> Difference:
+    """Compare all that either side gives a score over the tolerance's with all that the other gives.
 
     Both hold as many of the best as their file keeps. Where the last places are so close that either side may have
     chosen another one, these are left out.
@@ -56,7 +56,7 @@ def compare(ours: Detections, theirs: Detections, tolerance: Tolerance, score_th
     doubt = 2 * min(by_rank, tolerance.score)
     compared, missing, worst_iou, worst_score = 0, 0, 1.0, by_rank
     for side, other in ((ours, theirs), (theirs, ours)):
-        kept = side.scores > max(score_thr, side.scores.min() + doubt)
+        kept = side.scores > max(tolerance.score_thr, side.scores.min() + doubt)
         iou, score = _partners(Detections(*(values[kept] for values in side)), other)
         is_partner = (iou >= tolerance.iou) & (score <= tolerance.score)
         compared += len(iou)

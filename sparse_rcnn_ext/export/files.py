@@ -20,6 +20,8 @@ from .graph import INPUTS, OUTPUTS, DetectionGraph
 from .runtime.sessions import KEY
 
 OPSET = 18
+EXPORTERS = ('onnxscript', 'onnx_ir', 'torch.onnx', 'torch.export')
+"""Their loggers."""
 
 
 def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
@@ -43,7 +45,7 @@ def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> No
         """None is below zero, and so ONNX's, which cuts off, is the floor: the exporter's own takes seven operators."""
         return opset18.Div(numbers, divisor)
 
-    with _quiet(), _without_slow_rule(), _without_garbage_collection():
+    with quiet(*EXPORTERS), _without_slow_rule(), _without_garbage_collection():
         program = torch.onnx.export(
             _as_program(graph, metadata),
             dynamo=True,
@@ -91,7 +93,7 @@ def convert_to_openvino(file: Path, metadata: dict[str, Any], out: Path) -> None
 
 def write_torchscript(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
     """Write TorchScript, traced; C++ reads it without Python. Arguments as in :func:`write_onnx`."""
-    with _quiet(), graph.for_export():
+    with quiet(*EXPORTERS), graph.for_export():
         traced = torch.jit.freeze(torch.jit.trace(graph, _example(metadata), check_trace=False))
     torch.jit.save(traced, str(out), _extra_files={KEY: json.dumps(metadata)})
 
@@ -174,9 +176,8 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' own remarks, which are about their insides."""
-    names = ('onnxscript', 'onnx_ir', 'torch.onnx', 'torch.export')
+def quiet(*names: str) -> Iterator[None]:
+    """Without remarks of these loggers, and without warnings, which are about the insides of exporters."""
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
     for logger in levels:
         logger.setLevel(logging.ERROR)

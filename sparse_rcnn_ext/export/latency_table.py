@@ -6,7 +6,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,13 +25,17 @@ from sparse_rcnn_ext.registry import MODELS
 
 from .check import TOLERANCES, run_eager, run_file
 from .comparison import Difference, compare
-from .files import WRITERS, convert_to_openvino
+from .files import convert_to_openvino, write_onnx, write_torchscript
 from .graph import DetectionGraph
 from .latency import time_in_turns
 from .metadata import describe
+from .quantization import FORMATS as FORMATS_OF_INT8
+from .quantization import PRECISION, quantize
 from .runtime import Detector
 
 EAGER = 'detector in torch'
+INT8 = ', int8'
+"""What the name of such a row ends in."""
 
 
 class Row(NamedTuple):
@@ -41,7 +45,9 @@ class Row(NamedTuple):
     seconds: tuple[float, ...]
     """A measurement each."""
     difference: Difference | None
-    """From the detector; None of itself."""
+    """From the detector; None of itself, and of 8 bits."""
+    size: int | None
+    """Of the file, in bytes; None of the detector."""
 
     @property
     def latency(self) -> float:
@@ -90,6 +96,7 @@ def measure(
     dynamic: bool,
     rounds: int,
     folder: Path,
+    int8: bool = False,
 ) -> tuple[list[Row], dict[str, str]]:
     """Write files and time them, with as many threads as torch has.
 
@@ -97,10 +104,12 @@ def measure(
         cfg: Of the detector.
         detector: On the CPU, in eval mode.
         classes: Their names.
-        formats: Keys of ``WRITERS``, one file each.
+        formats: Names of ``ENDINGS``, one file each.
         dynamic: Whether the files take any size.
         rounds: Measurements of each.
         folder: For the files.
+        int8: Whether to write the formats that have it in integers of 8 bits too. They are quantized by the image of
+            noise that is timed, so that what they find is nothing to compare.
 
     Returns:
         A row for the detector and for each file, and what else a reader needs.
@@ -111,32 +120,47 @@ def measure(
     height, width = inference_size(cfg)
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
     metadata = describe(cfg, detector, classes, dynamic, half=False)
-    runs, differences = {}, {EAGER: None}
-    for kind in formats:
-        path = folder / f'model{ENDINGS[kind]}'
-        onnx = path.with_name(f'model{ENDINGS["onnx"]}')
-        if kind == 'openvino' and onnx.exists():
-            # What its writer does, but for another ONNX export, which takes a minute.
-            convert_to_openvino(onnx, metadata, path)
-        else:
-            WRITERS[kind](DetectionGraph(detector, metadata['pad_divisor']), metadata, path)
+    names = [*formats, *(kind + INT8 for kind in formats if int8 and kind in FORMATS_OF_INT8)]
+    graph = DetectionGraph(detector, metadata['pad_divisor'])
+    runs, differences, sizes = {}, {}, {}
+    for name in names:
+        path = _write(name, graph, metadata, image, folder)
+        sizes[name] = sum(file.stat().st_size for file in (path, path.with_suffix('.bin')) if file.exists())
         file = Detector(path, torch.get_num_threads())
         batch = file.prepare([image])
         if not runs:
             runs[EAGER] = partial(run_eager, detector, batch)
             expected = runs[EAGER]()[0]
-        runs[kind] = partial(run_file, file, batch)
-        differences[kind] = compare(runs[kind]()[0], expected, TOLERANCES['float32'])
-        if not differences[kind].is_within(TOLERANCES['float32']):
-            raise UserError(f'the {kind} file does not compute what the detector does: its time says nothing')
+        runs[name] = partial(run_file, file, batch)
+        if name.endswith(INT8):
+            continue
+        differences[name] = compare(runs[name]()[0], expected, TOLERANCES['float32'])
+        if not differences[name].is_within(TOLERANCES['float32']):
+            raise UserError(f'the {name} file does not compute what the detector does: its time says nothing')
     seconds = time_in_turns(runs, rounds)
     facts = {
         'model': f'{Path(cfg.filename).name}, {metadata["stages"]} stages, {metadata["proposals"]} proposals',
         'image': f'one of {width} × {height} pixels; files of {"any" if dynamic else "fixed"} size',
         'runtimes': ', '.join(f'{name} {version(name)}' for kind in formats for name in RUNTIMES[kind]),
     }
-    rows = [Row(name, seconds[name], differences[name]) for name in runs]
+    rows = [Row(name, seconds[name], differences.get(name), sizes.get(name)) for name in runs]
     return rows, {name: text for name, text in facts.items() if text} | machine_facts('cpu')
+
+
+def _write(name: str, graph: DetectionGraph, metadata: dict[str, Any], image: np.ndarray, folder: Path) -> Path:
+    """The file of a row. ONNX, which others are made of and which takes a minute, is written once."""
+    kind = name.removesuffix(INT8)
+    path = folder / (('int8' if name.endswith(INT8) else 'float32') + ENDINGS[kind])
+    onnx = path.with_suffix(ENDINGS['onnx'])
+    if kind == 'torchscript':
+        write_torchscript(graph, metadata, path)
+    elif not onnx.exists() and name.endswith(INT8):
+        quantize(_write('onnx', graph, metadata, image, folder), [image], onnx, graph.detector)
+    elif not onnx.exists():
+        write_onnx(graph, metadata, onnx)
+    if kind == 'openvino':
+        convert_to_openvino(onnx, metadata | (PRECISION if name.endswith(INT8) else {}), path)
+    return path
 
 
 def write_markdown(rows: Sequence[Row], facts: dict[str, str]) -> str:
@@ -144,14 +168,15 @@ def write_markdown(rows: Sequence[Row], facts: dict[str, str]) -> str:
     lines = [f'- {name}: {value}' for name, value in facts.items()]
     lines += [
         '',
-        '| | latency (least–greatest) | times as fast | detections compared, least IoU, scores apart |',
-        '| --- | ---: | ---: | --- |',
+        '| | latency (least–greatest) | times as fast | file | detections compared, least IoU, scores apart |',
+        '| --- | ---: | ---: | ---: | --- |',
     ]
     for row in rows:
         times = f'{_ms(row.latency)} ms ({_ms(min(row.seconds))}–{_ms(max(row.seconds))})'
         found = row.difference
         same = '' if found is None else f'{found.compared}, {found.iou:.6f}, {found.score:.1e}'
-        lines.append(f'| {row.name} | {times} | {rows[0].latency / row.latency:.2f} × | {same} |')
+        size = '' if row.size is None else f'{row.size / 1e6:.1f} MB'
+        lines.append(f'| {row.name} | {times} | {rows[0].latency / row.latency:.2f} × | {size} | {same} |')
     return '\n'.join(lines) + '\n'
 
 

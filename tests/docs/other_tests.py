@@ -38,6 +38,9 @@ RUNS_IT = {
         ]
         for options in ('--dynamic --check IMAGE', '--format onnx --dynamic --check photo.jpg')
     },
+    'python tools/deploy/export.py CONFIG CHECKPOINT --format openvino --dynamic --int8 --check IMAGE': [
+        'tests/tools/test_export.py::test_int8_is_written_and_checked'
+    ],
     'python tools/deploy/export.py work_dirs/sparse-rcnn_r50_fpn_own-data/sparse-rcnn_r50_fpn_own-data.py '
     'work_dirs/sparse-rcnn_r50_fpn_own-data/epoch_50.pth --dynamic --check photo.jpg': [
         'tests/tools/test_export.py::test_onnx_is_written_and_checked'

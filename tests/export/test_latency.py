@@ -32,14 +32,16 @@ def test_turns(monkeypatch):
 
 def test_table():
     rows = [
-        Row('detector in torch', (0.5, 0.3, 0.4), None),
-        Row('onnx', (0.16, 0.9, 0.1), Difference(200, 0, 0.99999, 2e-6)),
+        Row('detector in torch', (0.5, 0.3, 0.4), None, None),
+        Row('onnx', (0.16, 0.9, 0.1), Difference(200, 0, 0.99999, 2e-6), 23_650_000),
+        Row('onnx, int8', (0.1,), None, 7_500_000),
     ]
     assert write_markdown(rows, dict(model='small')).splitlines() == [
         '- model: small',
         '',
-        '| | latency (least–greatest) | times as fast | detections compared, least IoU, scores apart |',
-        '| --- | ---: | ---: | --- |',
-        '| detector in torch | 400.0 ms (300.0–500.0) | 1.00 × |  |',
-        '| onnx | 160.0 ms (100.0–900.0) | 2.50 × | 200, 0.999990, 2.0e-06 |',
+        '| | latency (least–greatest) | times as fast | file | detections compared, least IoU, scores apart |',
+        '| --- | ---: | ---: | ---: | --- |',
+        '| detector in torch | 400.0 ms (300.0–500.0) | 1.00 × |  |  |',
+        '| onnx | 160.0 ms (100.0–900.0) | 2.50 × | 23.6 MB | 200, 0.999990, 2.0e-06 |',
+        '| onnx, int8 | 100.0 ms (100.0–100.0) | 4.00 × | 7.5 MB |  |',
     ]

@@ -57,14 +57,32 @@ def test_onnx_is_written_and_checked(tiny_config, checkpoint, photograph, export
     out = tmp_path / 'tiny.onnx'
     options = ['--stages', '1', '--check', str(photograph), '--out', str(out)]
     export_tool.main([str(tiny_config), str(checkpoint), *options])
-    lines = capsys.readouterr().out.splitlines()[-5:]
+    lines = capsys.readouterr().out.splitlines()[-6:]
     assert lines[0].startswith(f'{out}: ') and lines[0].endswith('1 stages, takes one image of 96 × 160')
-    assert lines[1].startswith('input: at most ') and lines[1].endswith("levels from the test pipeline's")
-    compared = int(lines[2].split('detections over 0.05: ')[1].split()[0])
-    assert compared > 10 and ' 0 without a partner' in lines[2]
-    assert ' ms the file, ' in lines[4]
+    assert lines[1] == 'precision: float32'
+    assert lines[2].startswith('input: at most ') and lines[2].endswith("levels from the test pipeline's")
+    compared = int(lines[3].split('detections over 0.05: ')[1].split()[0])
+    assert compared > 10 and ' 0 without a partner' in lines[3]
+    assert ' ms the file, ' in lines[5]
     detector = Detector(out)
     assert detector.metadata['stages'] == 1
+
+
+def test_int8_is_written_and_checked(tiny_config, checkpoint, photograph, export_tool, tmp_path, capsys):
+    for name in ('onnxscript', 'onnxruntime', 'openvino'):
+        pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
+    out = tmp_path / 'tiny.xml'
+    options = ['--format', 'openvino', '--int8', '--calibrate', str(photograph.parent), '--calibration-images', '4']
+    options += ['--stages', '1', '--check', str(photograph), '--out', str(out)]
+    export_tool.main([str(tiny_config), str(checkpoint), *options])
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()[-6:]
+    assert lines[0].startswith(f'{out}: ') and lines[1] == 'precision: int8'
+    assert lines[3].startswith('detections over 0.3: ')
+    assert lines[3].endswith('IoU of at least 0.5 and score within 0.2')
+    assert 'calibration: 100%' in printed.err and '4/4' in printed.err and 'pre-processing' not in printed.err
+    assert Detector(out).metadata['precision'] == 'int8'
+    assert sorted(file.name for file in tmp_path.iterdir()) == ['tiny.bin', 'tiny.xml']
 
 
 def test_torchscript_of_another_size_beside_the_checkpoint(
@@ -91,6 +109,7 @@ def test_torchscript_of_another_size_beside_the_checkpoint(
             'rpn_head.init_proposal_bboxes.weight is 40×4 in the file and 41×4 in the model',
         ),
         (['--format', 'torchscript', '--check', 'none.jpg'], 'error: --check none.jpg cannot be read'),
+        (['--int8', '--calibrate', 'none'], 'error: --calibrate: '),
     ],
 )
 def test_mistakes_end_in_one_sentence(tiny_config, checkpoint, export_tool, tmp_path, monkeypatch, options, sentence):
@@ -134,6 +153,20 @@ def test_packages_that_are_missing_are_named(tiny_config, checkpoint, export_too
     with pytest.raises(SystemExit) as stop:
         export_tool.main([str(tiny_config), str(checkpoint), *options])
     assert re.fullmatch(rf'error: .*\b{package}\b.*: pip install -r requirements/deploy\.txt', str(stop.value))
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (['--fp16'], '--int8 is for onnx and openvino: leave out --fp16'),
+        (['--format', 'torchscript'], '--int8 is for onnx and openvino: leave out --format torchscript'),
+        (['--calibration-images', '0'], '--calibration-images must be at least 1'),
+    ],
+)
+def test_options_that_do_not_fit_int8(tiny_config, checkpoint, export_tool, capsys, options, sentence):
+    with pytest.raises(SystemExit):
+        export_tool.main([str(tiny_config), str(checkpoint), '--int8', *options])
+    assert sentence in capsys.readouterr().err
 
 
 def test_another_format_is_refused(tiny_config, checkpoint, export_tool, capsys):

@@ -12,7 +12,9 @@ from mmengine.config import Config
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from tests.export.examples import build_detector
 
-ROW = re.compile(r'^\| (.+?) \| ([\d.]+) ms \(([\d.]+)–([\d.]+)\) \| ([\d.]+) × \| (.*?) \|$', re.MULTILINE)
+ROW = re.compile(
+    r'^\| (.+?) \| ([\d.]+) ms \(([\d.]+)–([\d.]+)\) \| ([\d.]+) × \| (?:([\d.]+) MB)? \| (.*?) \|$', re.MULTILINE
+)
 
 
 @pytest.fixture(scope='module')
@@ -45,12 +47,12 @@ def test_a_trained_model_and_a_file(tool, tiny_config, checkpoint, capsys):
     assert '2 stages, 40 proposals' in printed and '1 thread\n' in printed
     assert 'one of 160 × 96 pixels; files of fixed size' in printed
     (detector, file) = ROW.findall(printed)
-    assert (detector[0], detector[4], detector[5]) == ('detector in torch', '1.00', '')
+    assert (detector[0], *detector[4:]) == ('detector in torch', '1.00', '', '')
     assert file[0] == 'torchscript'
     for _, middle, least, greatest, *_ in (detector, file):
         assert 0 < float(least) <= float(middle) <= float(greatest)
     assert float(file[4]) == pytest.approx(float(detector[1]) / float(file[1]), abs=0.2)
-    compared, iou, _ = file[5].split(', ')
+    compared, iou, _ = file[6].split(', ')
     assert int(compared) > 10 and float(iou) >= 0.999
 
 
@@ -58,11 +60,17 @@ def test_every_format_by_default_and_without_weights(tiny_config, run_tool, tmp_
     for name in ('onnxscript', 'onnxruntime', 'openvino'):
         pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
     size = 'test_dataloader.dataset.pipeline.1.scale=(64,64)'
-    options = ['--rounds', '1', '--threads', '1', '--cfg-options', size]
+    options = ['--rounds', '1', '--threads', '1', '--int8', '--cfg-options', size]
     result = run_tool('analysis/export_latency.py', tiny_config, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout
     printed = result.stdout
-    assert [row[0] for row in ROW.findall(printed)] == ['detector in torch', 'onnx', 'openvino', 'torchscript']
+    rows = ROW.findall(printed)
+    names = ['detector in torch', 'onnx', 'openvino', 'torchscript', 'onnx, int8', 'openvino, int8']
+    assert [row[0] for row in rows] == names
+    sizes = dict(zip(names, (row[5] for row in rows), strict=True))
+    for kind in ('onnx', 'openvino'):
+        assert 0 < float(sizes[f'{kind}, int8']) < 0.8 * float(sizes[kind])
+    assert [bool(row[6]) for row in rows] == [False, True, True, True, False, False]
     assert 'one of 64 × 64 pixels' in printed and 'onnxruntime 1.' in printed and 'openvino 20' in printed
 
 

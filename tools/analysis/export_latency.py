@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; without it weights are random')
     parser.add_argument('--formats', nargs='+', choices=ENDINGS, default=list(ENDINGS), help='default: all')
     parser.add_argument('--dynamic', action='store_true', help='files that take any size (default: the one size)')
+    parser.add_argument('--int8', action='store_true', help='onnx and openvino in integers of 8 bits, too')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of each (default: 20)')
     parser.add_argument('--threads', type=int, metavar='N', help="of each on the CPU (default: torch's choice)")
     add_trust_option(parser)
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     with exit_on_user_error():
         trust_checkpoints(args.trust_checkpoint)
         require_packages(name for kind in args.formats for name in PACKAGES[kind] + RUNTIMES[kind])
+        require_packages(RUNTIMES['onnx'] if args.int8 else ())
         cfg = load_config(args.config, args.cfg_options, None)
         if args.checkpoint is not None:
             check_checkpoint(args.checkpoint, 'the second argument')
@@ -56,7 +58,8 @@ def main(argv: list[str] | None = None) -> None:
             torch.set_num_threads(args.threads)
         detector, classes = build(cfg, args.checkpoint)
         with TemporaryDirectory() as folder:
-            rows, facts = measure(cfg, detector, classes, args.formats, args.dynamic, args.rounds, Path(folder))
+            options = (args.formats, args.dynamic, args.rounds, Path(folder), args.int8)
+            rows, facts = measure(cfg, detector, classes, *options)
         print(write_markdown(rows, facts), end='')
 
 

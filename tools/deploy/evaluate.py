@@ -124,6 +124,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args.config, args.cfg_options, None)
         check_data_paths(cfg, ('test',))
         numbers = evaluate(detector, cfg)
+    print(f'precision: {detector.metadata["precision"]}{", run in bfloat16" if args.precision == "bf16" else ""}')
     for name, value in numbers.items():
         print(f'{name}: {value:.3f}')
 

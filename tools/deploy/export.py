@@ -23,12 +23,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--format', choices=ENDINGS, default='onnx', help='default: onnx')
     parser.add_argument('--dynamic', action='store_true', help='any number of images of any size; else one of one size')
     parser.add_argument('--fp16', action='store_true', help='half the size; half precision where the hardware has it')
+    parser.add_argument('--int8', action='store_true', help='a quarter of the size, in integers of 8 bits: for CPUs')
+    parser.add_argument(
+        '--calibrate', default='train', metavar='train|val|test|FOLDER', help='images for --int8 (default: train)'
+    )
+    parser.add_argument('--calibration-images', type=int, default=300, metavar='N', help='of them (default: 300)')
     parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
     parser.add_argument('--check', metavar='IMAGE', help='compare the file with the detector, and time both')
     parser.add_argument('--out', type=Path, metavar='FILE', help="default: the checkpoint's name with the new ending")
     add_trust_option(parser)
     add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.int8 and (args.fp16 or args.format == 'torchscript'):
+        parser.error(f'--int8 is for onnx and openvino: leave out {"--fp16" if args.fp16 else "--format torchscript"}')
+    if args.calibration_images < 1:
+        parser.error('--calibration-images must be at least 1')
+    return args
 
 
 if __name__ == '__main__':
@@ -39,12 +49,13 @@ from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.export.calibration import calibration_images
 from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
-from sparse_rcnn_ext.export.comparison import SCORE_THR, Tolerance
 from sparse_rcnn_ext.export.files import WRITERS
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.latency_table import refuse_other_models
 from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.quantization import write_int8
 from sparse_rcnn_ext.export.runtime import Detector
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction import LoadedImage, Predictor, UnreadableError
@@ -85,17 +96,19 @@ def choose_out(args: argparse.Namespace) -> Path:
     return out
 
 
-def describe_check(check: Check, tolerance: Tolerance) -> str:
+def describe_check(check: Check, precision: str) -> str:
     """What a check found, in lines for people."""
     pixels = check.pixels
-    found = check.difference
+    found, tolerance = check.difference, TOLERANCES[precision]
     ours, theirs = check.seconds
     lines = [
+        f'precision: {precision}',
         "input: another size than the test pipeline's, as the file has a fixed one"
         if pixels is None
         else f"input: at most {pixels:.2f} of 255 levels from the test pipeline's",
-        f'detections over {SCORE_THR}: {found.compared} compared, {found.missing} without a partner of the same label, '
-        f'IoU of at least {tolerance.iou:g} and score within {tolerance.score:g}',
+        f'detections over {tolerance.score_thr:g}: {found.compared} compared, '
+        f'{found.missing} without a partner of the same label, IoU of at least {tolerance.iou:g} and score within '
+        f'{tolerance.score:g}',
         f'partners: least IoU {found.iou:.6f}, scores at most {found.score:.1e} apart',
         f'time on the CPU: {ours * 1e3:.1f} ms the file, {theirs * 1e3:.1f} ms the detector, ratio {ours / theirs:.2f}',
     ]
@@ -114,14 +127,17 @@ def read_check_image(predictor: Predictor, path: str) -> LoadedImage:
         raise UserError(f'--check {path} cannot be read ({error}): give an image') from error
 
 
-def check_out(out: Path, predictor: Predictor, image: LoadedImage, tolerance: Tolerance) -> None:
+def check_out(out: Path, predictor: Predictor, image: LoadedImage) -> None:
     """Print how the file compares.
 
     Raises:
-        UserError: If something differs by more than the tolerance.
+        UserError: If something differs by more than a file of its precision may.
     """
-    check = check_file(Detector(out, torch.get_num_threads()), predictor, image, tolerance)
-    print(describe_check(check, tolerance))
+    file = Detector(out, torch.get_num_threads())
+    precision = file.metadata['precision']
+    tolerance = TOLERANCES[precision]
+    check = check_file(file, predictor, image, tolerance)
+    print(describe_check(check, precision))
     if not check.difference.is_within(tolerance) or (check.pixels or 0) > LEVELS:
         raise UserError(f'{out} does not compute what the detector does: do not use it')
 
@@ -131,14 +147,19 @@ def main(argv: list[str] | None = None) -> None:
     with exit_on_user_error():
         trust_checkpoints(args.trust_checkpoint)
         require_packages(PACKAGES[args.format] + (RUNTIMES[args.format] if args.check else ()))
+        require_packages(RUNTIMES['onnx'] if args.int8 else ())
         out = choose_out(args)
         cfg = read_config(args)
         predictor = Predictor(cfg, args.checkpoint, 'cpu')
         model: SparseRCNN = predictor.model
         metadata = describe(cfg, model, predictor.classes, args.dynamic, args.fp16)
         image = read_check_image(predictor, args.check) if args.check else None
+        graph = DetectionGraph(model, metadata['pad_divisor'], args.fp16)
         try:
-            WRITERS[args.format](DetectionGraph(model, metadata['pad_divisor'], args.fp16), metadata, out)
+            if args.int8:
+                write_int8(graph, metadata, out, calibration_images(cfg, args.calibrate, args.calibration_images))
+            else:
+                WRITERS[args.format](graph, metadata, out)
         except OSError as error:
             raise UserError(f'{out} cannot be written ({error.strerror}): name another file as --out') from error
         size = 'any number of images of any size' if args.dynamic else 'one image of {} × {}'.format(*metadata['size'])
@@ -147,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
         megabytes = sum(file.stat().st_size for file in written) / 1e6
         print(f'{out}: {megabytes:.1f} MB, {metadata["stages"]} stages, takes {size}')
         if image is not None:
-            check_out(out, predictor, image, TOLERANCES[metadata['precision']])
+            check_out(out, predictor, image)
 
 
 if __name__ == '__main__':
