@@ -1,4 +1,7 @@
-"""Detect objects in images, folders, videos or webcams: tools/predict.py CONFIG CHECKPOINT INPUT… [options]."""
+"""Detect objects in images, folders, videos or webcams: tools/predict.py CONFIG CHECKPOINT INPUT… [options].
+
+CHECKPOINT may be a file that tools/deploy/export.py wrote.
+"""
 
 import argparse
 import sys
@@ -68,11 +71,13 @@ from mmengine.config import Config
 from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
 from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
 from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.export import ENDINGS
 from sparse_rcnn_ext.prediction import (
     AnnotationIds,
     CocoFiles,
     CocoIds,
     Detector,
+    ExportedPredictor,
     PictureFiles,
     Predictor,
     Sink,
@@ -83,6 +88,11 @@ from sparse_rcnn_ext.prediction import (
 )
 
 
+def is_exported(checkpoint: str) -> bool:
+    """Whether it is a file of tools/deploy/export.py, by its ending."""
+    return checkpoint.endswith(tuple(ENDINGS.values()))
+
+
 def choose_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] | None:
     """The labels of the classes that ``--classes`` names; None without it."""
     for name in names or ():
@@ -91,7 +101,14 @@ def choose_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[i
     return [classes.index(name) for name in names] if names else None
 
 
-def slice_up(predictor: Predictor, args: argparse.Namespace) -> Detector:
+def open_predictor(cfg: Config, args: argparse.Namespace) -> Predictor | ExportedPredictor:
+    """What finds objects, in CHECKPOINT or in an exported file."""
+    if is_exported(args.checkpoint):
+        return ExportedPredictor(args.checkpoint, args.batch_size)
+    return Predictor(cfg, args.checkpoint, args.device)
+
+
+def slice_up(predictor: Detector, args: argparse.Namespace) -> Detector:
     """The predictor, for slices where ``--slice`` asks for them."""
     if args.slice is None:
         return predictor
@@ -128,6 +145,12 @@ def describe(summary: Summary, args: argparse.Namespace) -> str:
 def read_config(args: argparse.Namespace) -> Config:
     """The config with what the options ask for."""
     cfg = load_config(args.config, args.cfg_options, None)
+    if is_exported(args.checkpoint):
+        for name in ('stages', 'tta', 'device', 'cfg_options'):
+            if getattr(args, name):
+                option = f'--{name.replace("_", "-")}'
+                raise UserError(f'{option} is for checkpoints, and {args.checkpoint} is an exported file: leave it out')
+        return cfg
     check_checkpoint(args.checkpoint, 'the second argument')
     if args.stages is not None:
         stop_early(cfg, args.stages)
@@ -149,7 +172,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f'skipped {problem}', file=sys.stderr)
         if not sources:
             raise UserError('nothing to read: give images, folders, patterns, videos or the number of a webcam')
-        predictor = Predictor(cfg, args.checkpoint, args.device)
+        predictor = open_predictor(cfg, args)
         labels = choose_labels(args.classes, predictor.classes)
         sinks = make_sinks(args, sources, predictor.classes)
         detector = slice_up(predictor, args)

@@ -3,6 +3,7 @@
 from .coco_files import CocoFiles
 from .coco_ids import AnnotationIds, CocoIds
 from .drawing import draw_detections
+from .exported import ExportedPredictor
 from .image_file import UnreadableError, read_image
 from .picture_files import PictureFiles
 from .pipeline import InferencePipeline, LoadedImage
@@ -15,6 +16,7 @@ __all__ = [
     'CocoFiles',
     'CocoIds',
     'Detector',
+    'ExportedPredictor',
     'InferencePipeline',
     'LoadedImage',
     'PictureFiles',

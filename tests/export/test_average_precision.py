@@ -48,7 +48,8 @@ def test_equal_to_a_thousandth(export, tiny_detector, shared_dir, kind):
     ours = file.detect(images, score_thr=0)
     theirs = [
         Detections(found.bboxes.numpy(), found.scores.numpy(), found.labels.numpy())
-        for found in detect(tiny_detector, file.prepare(images), images)
+        for image in images
+        for found in detect(tiny_detector, file.prepare([image]), [image])
     ]
     # Truth that the detector half finds: some of its own detections, moved by up to a tenth of a side.
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .network_input import Batch, make_batch
+from .network_input import Batch, check_image, input_size, make_batch
 from .sessions import PRECISIONS, Providers, open_session
 
 
@@ -53,19 +53,36 @@ class Detector:
         """Detect objects in one image, (H, W, 3) uint8 RGB; detections of a lower score are left out."""
         return self.detect([image], score_thr)[0]
 
-    def detect(self, images: Sequence[np.ndarray], score_thr: float = 0.05) -> list[Detections]:
-        """Detect objects in images of any sizes, all at once, or as many as the file takes.
+    def detect(self, images: Sequence[np.ndarray], score_thr: float = 0.05, batch_size: int = 8) -> list[Detections]:
+        """Detect objects in any number of images of any sizes.
+
+        Images share a batch if the network gets them in the same size: in each is found what is found in it alone,
+        which zeros beside it would change.
 
         Args:
             images: Each (H, W, 3) uint8 RGB.
             score_thr: Detections of a lower score are left out.
+            batch_size: Images at a time; a file of a fixed number takes so many.
+
+        Returns:
+            In the order of the images.
 
         Raises:
-            ValueError: If an image is something else.
+            ValueError: If an image is something else, or ``batch_size`` is less than one.
         """
-        count = self._batch_size or len(images)
-        parts = [images[first : first + count] for first in range(0, len(images), count or 1)]
-        return [found for part in parts for found in self._detect_batch(part, score_thr)]
+        if batch_size < 1:
+            raise ValueError(f'batch_size is {batch_size}: give at least 1')
+        places: dict[tuple[int, int], list[int]] = {}
+        for place, image in enumerate(images):
+            check_image(image)
+            places.setdefault(input_size(image.shape[:2], self.metadata), []).append(place)
+        count = self._batch_size or batch_size
+        found: dict[int, Detections] = {}
+        for same in places.values():
+            for first in range(0, len(same), count):
+                part = same[first : first + count]
+                found.update(zip(part, self._detect_batch([images[place] for place in part], score_thr), strict=True))
+        return [found[place] for place in range(len(images))]
 
     def prepare(self, images: Sequence[np.ndarray]) -> Batch:
         """What the network gets for these images."""

@@ -31,10 +31,7 @@ def make_batch(images: Sequence[np.ndarray], metadata: dict[str, Any]) -> Batch:
     pad = metadata['pad']
     ready, factors = [], []
     for image in images:
-        is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size
-        if not is_image:
-            given = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
-            raise ValueError(f'an image is {given}: give arrays (H, W, 3) of uint8, RGB, of a pixel at least')
+        check_image(image)
         height, width = fitting_size(image.shape[:2], metadata)
         factors.append((width / image.shape[1], height / image.shape[0]))
         pixels = resize(image, height, width)
@@ -47,12 +44,30 @@ def make_batch(images: Sequence[np.ndarray], metadata: dict[str, Any]) -> Batch:
         ready.append((pixels - mean) / std)
 
     sizes = np.array([pixels.shape[:2] for pixels in ready])
-    divisor = metadata['pad_divisor']
-    height, width = metadata['size'] or (-(-sizes.max(axis=0) // divisor) * divisor)
+    height, width = padded_size(sizes.max(axis=0).tolist(), metadata)
     batch = np.zeros((len(ready), 3, height, width), np.float32)
     for canvas, pixels in zip(batch, ready, strict=True):
         canvas[:, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)
     return Batch(batch, sizes, np.float32(factors))
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError if it is something else than (H, W, 3) uint8."""
+    is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size
+    if not is_image:
+        given = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f'an image is {given}: give arrays (H, W, 3) of uint8, RGB, of a pixel at least')
+
+
+def input_size(size: tuple[int, int], metadata: dict[str, Any]) -> tuple[int, int]:
+    """Height and width of the network's input for an image of this height and width alone."""
+    return padded_size(metadata['pad']['size'] if metadata['pad'] else fitting_size(size, metadata), metadata)
+
+
+def padded_size(size: Sequence[int], metadata: dict[str, Any]) -> tuple[int, int]:
+    """Height and width with the zeros beside them: that of the file, or the next multiples of its divisor."""
+    divisor = metadata['pad_divisor']
+    return tuple(metadata['size'] or (-(-side // divisor) * divisor for side in size))
 
 
 def fitting_size(size: tuple[int, int], metadata: dict[str, Any]) -> tuple[int, int]:

@@ -18,8 +18,8 @@ from tests.export.examples import detect, read_images
 def test_boxes_are_in_pixels_of_the_image(export, tiny_detector, shared_dir):
     file = Detector(export('onnx'))
     images = read_images(shared_dir)
-    everything = detect(tiny_detector, file.prepare(images), images)
-    for expected, found in zip(everything, file.detect(images, score_thr=0), strict=True):
+    for image, found in zip(images, file.detect(images, score_thr=0), strict=True):
+        (expected,) = detect(tiny_detector, file.prepare([image]), [image])
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
         np.testing.assert_array_equal(found.labels[:5], expected.labels[:5])
         np.testing.assert_allclose(found.boxes[:5], expected.bboxes[:5], atol=0.1)
@@ -30,7 +30,8 @@ class Given(Detector):
     """A detector whose network found what it is told."""
 
     def __init__(self, metadata: dict, *outputs: list) -> None:
-        self.metadata, self._batch_size = dict(size=None, **metadata), None
+        self.metadata, self._batch_size = dict(size=[8, 8], pad=None, pad_divisor=8, **metadata), None
+        self.metadata['resize'] = dict(scale=[8, 8], keep_ratio=False)
         self.run = lambda pixels, sizes: [np.array(output, np.float32)[None] for output in outputs]
 
     def prepare(self, images):
@@ -49,6 +50,30 @@ def test_boxes_end_at_the_border(clip):
         assert found.labels.tolist() == [0, 1, 3] and found.scores == pytest.approx([0.9, 0.8, 0.6])
     else:
         assert found.boxes.tolist() == (np.array(boxes) * [2, 4, 2, 4]).tolist() and len(found.scores) == 5
+
+
+def test_images_of_one_size_share_a_batch(export, shared_dir):
+    """In each is found what is found in it alone."""
+    file = Detector(export('onnx'), threads=1)
+    wide, tall = (photograph for photograph in read_images(shared_dir, 2))
+    images = [wide, tall, wide[::-1], np.ascontiguousarray(wide[:, ::-1]), tall[::-1], wide[:-7]]
+    run, shapes = file.run, []
+
+    def note(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+        shapes.append(pixels.shape)
+        return run(pixels, sizes)
+
+    file.run = note
+    together = file.detect(images, score_thr=0, batch_size=3)
+    # Of the wide ones, the last among them, which is a little narrower and filled up to the same size.
+    assert [count for count, *_ in shapes] == [3, 1, 2] and len({shape[2:] for shape in shapes}) == 2
+    for image, found in zip(images, together, strict=True):
+        alone = file(image, score_thr=0)
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
+        np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-2)
+        np.testing.assert_array_equal(found.labels, alone.labels)
+    with pytest.raises(ValueError, match=r'^batch_size is 0: give at least 1$'):
+        file.detect(images, batch_size=0)
 
 
 def test_threshold_and_one_image_alone(export, shared_dir):
