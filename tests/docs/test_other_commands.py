@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import mmengine.visualization  # noqa: F401  registers the backends
+import pytest
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 
@@ -62,6 +64,8 @@ def test_pip(documented, repo_dir):
             assert Path(arguments[2]).name in pinned
         elif arguments == ('install', '--no-deps', 'PATH_OF_THIS_REPOSITORY'):
             assert strings_of(repo_dir, bare)
+        elif arguments == ('install', 'nvidia-pytriton'):
+            assert 'needs nvidia-pytriton' in (repo_dir / 'examples/serving/triton.py').read_text()
         else:
             assert arguments == ('install', 'onnxruntime', 'numpy', 'pillow')
             assert {'numpy', 'Pillow'} <= strings_of(repo_dir, bare)
@@ -88,6 +92,26 @@ def test_javascript(documented, repo_dir):
     (run,) = typed(documented, 'node')
     assert run == (f'{folder}/node.mjs', 'model.onnx', 'photo.jpg')
     assert {'node', 'node.mjs'} <= strings_of(repo_dir, 'tests/export/test_javascript.py::test_node')
+
+
+def test_examples_of_python(documented, repo_dir):
+    """A test runs each with as many arguments."""
+    tests = {'client.py': ('test_client', 4), 'triton.py': ('test_triton_by_pip', 2)}
+    commands = [words for words in typed(documented, 'python') if words[0].startswith('examples/')]
+    assert len(commands) == len(tests)
+    for file, *arguments in commands:
+        test, count = tests[Path(file).name]
+        assert (repo_dir / file).is_file() and len(arguments) == count
+        assert file in strings_of(repo_dir, f'tests/export/test_serving.py::{test}')
+
+
+def test_model_server(documented):
+    """It is no package to install: its options are looked at, and that openvino knows the property."""
+    properties = pytest.importorskip('openvino.properties.hint', reason='pip install -r requirements/deploy.txt')
+    (command,) = typed(documented, 'ovms')
+    options = dict(zip(command[::2], command[1::2], strict=True))
+    assert set(options) == {'--model_name', '--model_path', '--rest_port', '--plugin_config'}
+    assert json.loads(options['--plugin_config']) == {properties.inference_precision(): 'f32'}
 
 
 def backend_rows(repo_dir: Path) -> list[tuple[str, str, str]]:
