@@ -1,8 +1,7 @@
 """Images by which a detector is quantized."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
-from sparse_rcnn_ext.datasets.image_loading import dataset_picture
+from sparse_rcnn_ext.datasets.joined import find_image
 from sparse_rcnn_ext.engine.config_parts import scope_of
 from sparse_rcnn_ext.engine.data_paths import check_data_paths
 from sparse_rcnn_ext.engine.errors import UserError
@@ -36,36 +35,32 @@ def calibration_images(cfg: Config, source: str, count: int) -> Iterator[np.ndar
     Raises:
         UserError: If there are none, or one cannot be read.
     """
-    total, read = _split(cfg, source) if source in SPLITS else _folder(source)
-    places = random.Random(SEED).sample(range(total), min(count, total))
-    return _read_all(read, places)
+    paths = _split(cfg, source) if source in SPLITS else _folder(source)
+    return _read(random.Random(SEED).sample(paths, min(count, len(paths))))
 
 
-def _read_all(read: Callable[[int], np.ndarray], places: Sequence[int]) -> Iterator[np.ndarray]:
+def _read(paths: Sequence[str]) -> Iterator[np.ndarray]:
     """With a bar that starts when the first is taken."""
-    for place in tqdm(places, desc='calibration', unit='image'):
-        yield read(place)
+    for path in tqdm(paths, desc='calibration', unit='image'):
+        try:
+            yield read_image(Path(path))[..., ::-1]
+        except UnreadableError as error:
+            raise UserError(f'--calibrate: {path} cannot be read ({error}): take it out') from error
 
 
-def _split(cfg: Config, split: str) -> tuple[int, Callable[[int], np.ndarray]]:
+def _split(cfg: Config, split: str) -> list[str]:
     if not cfg.get(f'{split}_dataloader'):
         raise UserError(f'{cfg.filename} has no {split}_dataloader: give --calibrate a folder of images')
     check_data_paths(cfg, (split,))
     init_default_scope(scope_of(cfg))
     dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
-    return len(dataset), partial(dataset_picture, dataset)
+    places = (find_image(dataset, index) for index in range(len(dataset)))
+    return [part.get_data_info(place)['img_path'] for part, place in places]
 
 
-def _folder(folder: str) -> tuple[int, Callable[[int], np.ndarray]]:
+def _folder(folder: str) -> list[str]:
     sources, problems = find_sources([folder])
     paths = [source.path for source in sources if not source.is_video]
     if not paths:
         raise UserError(f'--calibrate: {problems[0] if problems else f"{folder} has no images"}')
-
-    def read(place: int) -> np.ndarray:
-        try:
-            return read_image(Path(paths[place]))[..., ::-1]
-        except UnreadableError as error:
-            raise UserError(f'--calibrate: {paths[place]} cannot be read ({error}): take it out') from error
-
-    return len(paths), read
+    return paths

@@ -1,5 +1,6 @@
 """Images by which a detector is quantized."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -42,6 +43,23 @@ def test_a_split_gives_its_images_without_augmentation(repo_dir, shared_dir):
     files = {cv2.imread(str(path))[..., ::-1].tobytes() for path in paths}
     assert {image.tobytes() for image in images} <= files
     assert not {image.tobytes() for image in calibration_images(cfg, 'val', 3)} & files
+
+
+@pytest.mark.parametrize('size', [None, 0, 900])
+def test_an_image_of_a_split_that_cannot_be_read_is_named(repo_dir, shared_dir, tmp_path, size):
+    """Missing, empty, cut off."""
+    data = shared_dir / 'data/coco_mini'
+    for name in ('annotations', 'train2017'):
+        shutil.copytree(data / name, tmp_path / name)
+    file = sorted((tmp_path / 'train2017').iterdir())[0]
+    content = file.read_bytes()
+    file.unlink()
+    if size is not None:
+        file.write_bytes(content[:size])
+    cfg = read_recipe(repo_dir)
+    cfg.train_dataloader.dataset.data_root = f'{tmp_path}/'
+    with pytest.raises(UserError, match=rf'^--calibrate: .*{file.name} cannot be read \(.+\): take it out$'):
+        list(calibration_images(cfg, 'train', 300))
 
 
 def test_mistakes_end_in_one_sentence(folder, tmp_path):

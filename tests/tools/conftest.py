@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 
+from tests.export.examples import build_detector
 from tests.models.small_model import initialise
 from tests.tools.ablate_examples import FakeTools, write_tables
 
@@ -121,6 +122,16 @@ def random_detector(tiny_config, tmp_path_factory) -> tuple[Path, Path]:
     classes = cfg.test_dataloader.dataset.metainfo.classes
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple(classes)))), path)
     return tiny_config, path
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tiny_config, tmp_path_factory) -> Path:
+    """Of the tiny config, as unlike its start as a trained one is, for export."""
+    cfg = Config.fromfile(tiny_config)
+    path = tmp_path_factory.mktemp('trained') / 'epoch_1.pth'
+    meta = dict(dataset_meta=dict(classes=cfg.classes))
+    torch.save(dict(state_dict=build_detector(cfg).state_dict(), meta=meta), path)
+    return path
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.run_config import load_config
 from sparse_rcnn_ext.export import Detector
@@ -20,16 +19,7 @@ from sparse_rcnn_ext.export.files import write_torchscript
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.prediction import Predictor
-from tests.export.examples import build_detector, read_images
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tiny_config: Path, tmp_path_factory) -> Path:
-    cfg = Config.fromfile(tiny_config)
-    detector = build_detector(cfg)
-    path = tmp_path_factory.mktemp('trained') / 'epoch_1.pth'
-    torch.save(dict(state_dict=detector.state_dict(), meta=dict(dataset_meta=dict(classes=cfg.classes))), path)
-    return path
+from tests.export.examples import read_images
 
 
 def import_tool(path: Path) -> ModuleType:
@@ -160,6 +150,7 @@ def test_packages_that_are_missing_are_named(tiny_config, checkpoint, export_too
         (['--int8', '--fp16'], ['--int8 is for onnx and openvino: leave out --fp16']),
         (['--int8', '--format', 'torchscript'], ['--int8 is for onnx and openvino: leave out --format torchscript']),
         (['--int8', '--calibration-images', '0'], ['--calibration-images must be at least 1']),
+        (['--calibrate', 'photos'], ['are for --int8: give that, too']),
     ],
 )
 def test_options_that_do_not_fit(tiny_config, checkpoint, export_tool, capsys, options, words):

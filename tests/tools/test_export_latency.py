@@ -7,10 +7,8 @@ from types import ModuleType
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from sparse_rcnn_ext.export.graph import DetectionGraph
-from tests.export.examples import build_detector
 
 ROW = re.compile(
     r'^\| (.+?) \| ([\d.]+) ms \(([\d.]+)–([\d.]+)\) \| ([\d.]+) × \| (?:([\d.]+) MB)? \| (.*?) \|$', re.MULTILINE
@@ -30,15 +28,6 @@ def threads():
     number = torch.get_num_threads()
     yield
     torch.set_num_threads(number)
-
-
-@pytest.fixture
-def checkpoint(tiny_config: Path, tmp_path: Path) -> Path:
-    cfg = Config.fromfile(tiny_config)
-    path = tmp_path / 'epoch_1.pth'
-    meta = dict(dataset_meta=dict(classes=cfg.classes))
-    torch.save(dict(state_dict=build_detector(cfg).state_dict(), meta=meta), path)
-    return path
 
 
 def test_a_trained_model_and_a_file(tool, tiny_config, checkpoint, capsys):

@@ -24,10 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--dynamic', action='store_true', help='any number of images of any size; else one of one size')
     parser.add_argument('--fp16', action='store_true', help='half the size; half precision where the hardware has it')
     parser.add_argument('--int8', action='store_true', help='a quarter of the size, in integers of 8 bits: for CPUs')
-    parser.add_argument(
-        '--calibrate', default='train', metavar='train|val|test|FOLDER', help='images for --int8 (default: train)'
-    )
-    parser.add_argument('--calibration-images', type=int, default=300, metavar='N', help='of them (default: 300)')
+    parser.add_argument('--calibrate', metavar='train|val|test|FOLDER', help='images for --int8 (default: train)')
+    parser.add_argument('--calibration-images', type=int, metavar='N', help='of them (default: 300)')
     parser.add_argument('--stages', type=int, metavar='N', help='stop after so many stages: faster, less exact')
     parser.add_argument('--check', metavar='IMAGE', help='compare the file with the detector, and time both')
     parser.add_argument('--out', type=Path, metavar='FILE', help="default: the checkpoint's name with the new ending")
@@ -36,7 +34,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.int8 and (args.fp16 or args.format == 'torchscript'):
         parser.error(f'--int8 is for onnx and openvino: leave out {"--fp16" if args.fp16 else "--format torchscript"}')
-    if args.calibration_images < 1:
+    if not args.int8 and (args.calibrate, args.calibration_images) != (None, None):
+        parser.error('--calibrate and --calibration-images are for --int8: give that, too')
+    if args.calibration_images is not None and args.calibration_images < 1:
         parser.error('--calibration-images must be at least 1')
     return args
 
@@ -157,7 +157,12 @@ def main(argv: list[str] | None = None) -> None:
         graph = DetectionGraph(model, metadata['pad_divisor'], args.fp16)
         try:
             if args.int8:
-                write_int8(graph, metadata, out, calibration_images(cfg, args.calibrate, args.calibration_images))
+                write_int8(
+                    graph,
+                    metadata,
+                    out,
+                    calibration_images(cfg, args.calibrate or 'train', args.calibration_images or 300),
+                )
             else:
                 WRITERS[args.format](graph, metadata, out)
         except OSError as error:
