@@ -15,14 +15,13 @@ from sparse_rcnn_ext.models import SparseRCNN
 
 from .files import convert_to_openvino, quiet, write_onnx
 from .graph import DetectionGraph
+from .half_precision import TOWERS
 from .runtime import Detector
 
 FORMATS = ('onnx', 'openvino')
 """That have integers of 8 bits."""
 LAYERS = ('Conv', 'MatMul', 'Gemm')
 """Kinds of nodes that have weights."""
-TOWERS = {'cls_fcs', 'fc_cls', 'reg_fcs', 'fc_reg'}
-"""Of a stage, behind what goes on to the next one."""
 PRECISION = dict(precision='int8')
 """What the metadata of a quantized file say."""
 

@@ -105,9 +105,11 @@ def test_onnx_is_standard_and_says_what_it_is(export, tiny_recipe):
     assert [(opset.domain, opset.version >= 17) for opset in model.opset_import] == [('', True)]
     assert {node.domain for node in model.graph.node} == {''} and not model.functions
     # Plain enough for runtimes that know no NaN, and of class heads the last stage's alone.
-    assert not {'BatchNormalization', 'IsNaN', 'Where', 'Sign', 'Less', 'Equal'} & {
+    assert not {'BatchNormalization', 'IsNaN', 'Where', 'Sign', 'Less', 'Equal', 'GatherND'} & {
         node.op_type for node in model.graph.node
     }
+    # And small ones cost most where threads wait for each other: 28 convolutions, and two stages of 146.
+    assert len(model.graph.node) < 460
     names = {tensor.name for tensor in model.graph.initializer}
     assert {name.split('.')[3] for name in names if 'fc_cls' in name} == {'1'}
     assert {name.split('.')[3] for name in names if 'fc_reg' in name} == {'0', '1'}

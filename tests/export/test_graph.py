@@ -8,7 +8,8 @@ import torch
 from mmdet.structures import DetDataSample
 
 from sparse_rcnn_ext.export.check import run_eager
-from sparse_rcnn_ext.export.graph import DetectionGraph, GatheredRoIFeatures
+from sparse_rcnn_ext.export.gathered_rois import GatheredRoIFeatures
+from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime.network_input import Batch
 from sparse_rcnn_ext.models import RoIFeatures
@@ -98,6 +99,19 @@ def test_roi_features_are_the_same():
     torch.testing.assert_close(found, expected)
     half = [level.half() for level in pyramid]
     assert gathered.pool(gathered.tabulate(half), boxes).dtype == torch.float16
+
+
+@pytest.mark.parametrize('level_eps', [1e-6, 4e-8, 0.0])
+def test_levels_change_at_the_same_area(level_eps):
+    """A few roundings off each border; nearer than that, the logarithm of float32 itself is not sure."""
+    original = RoIFeatures(level_eps=level_eps)
+    borders = (torch.tensor([[2.0], [4], [8]], dtype=torch.float64) - level_eps) * 56
+    off = torch.cat([torch.linspace(3e-7, 3e-6, 300), torch.linspace(-3e-6, -3e-7, 300)])
+    sides = (borders * (1 + off)).float()
+    boxes = torch.stack([torch.zeros_like(sides)] * 2 + [sides] * 2, dim=-1)
+    levels = original.levels(boxes)
+    assert levels.unique().tolist() == [0, 1, 2, 3]
+    assert torch.equal(GatheredRoIFeatures(original).levels(boxes), levels)
 
 
 def test_attention_is_as_fast_as_before_after_an_export(tiny_detector):

@@ -1,13 +1,15 @@
 """Files that compute in half precision."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from sparse_rcnn_ext.export import Detector
 from sparse_rcnn_ext.export.check import TOLERANCES
-from sparse_rcnn_ext.export.graph import DetectionGraph
-from tests.export.examples import FORMATS, check_parity, read_images
+from sparse_rcnn_ext.export.graph import DetectionGraph, _fold
+from tests.export.examples import FORMATS, build_detector, check_parity, read_images, read_recipe
 
 
 @pytest.mark.parametrize('kind', FORMATS)
@@ -22,18 +24,35 @@ def test_half_precision(export, tiny_detector, shared_dir, kind):
     assert {output.dtype for output in file.run(*file.prepare(images)[:2])} == {np.dtype('f4'), np.dtype('i8')}
 
 
+SENSITIVE = re.compile(r'net\.conv_stem|conv_dw|norm|(cls|reg)_fcs|fc_(cls|reg)\b')
+
+
 @torch.no_grad()
-def test_half_precision_does_not_square_large_numbers(tiny_detector):
-    """What is normalised after the first kernel is 1/64 of what it was, and comes out as before."""
-    seen = {}
-    for half in (False, True):
-        graph = DetectionGraph(tiny_detector, 32, half)
-        norm = graph.detector.roi_head.bbox_head[0].instance_interactive_conv.norm_in
-        norm.register_forward_hook(lambda norm, inputs, output, half=half: seen.update({half: (*inputs, output)}))
-        graph(torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(4)), torch.tensor([[64, 96]]))
-    for half, single, share in zip(seen[True], seen[False], (64, 1), strict=True):
-        # Of what goes in, and of what comes out.
-        assert (half.float() * share - single).norm() < 0.01 * single.norm()
+def test_what_loses_most_keeps_every_digit(repo_dir):
+    """Depthwise and first convolutions, norms and towers; a detour by float16 would leave its traces."""
+    detector = build_detector(read_recipe(repo_dir, 'sparse-rcnn_lite0_fpn_shapes'))
+    graph = DetectionGraph(detector, 32, half=True).detector
+    single = DetectionGraph(detector, 32).detector
+    _fold(single)
+    kinds = dict.fromkeys((True, False), 0)
+    for network in ('backbone', 'neck', 'roi_head.bbox_head'):
+        of_half, of_single = (dict(part.get_submodule(network).named_parameters()) for part in (graph, single))
+        for name, weight in of_single.items():
+            is_sensitive = SENSITIVE.search(name) is not None
+            kinds[is_sensitive] += weight.numel()
+            assert torch.equal(of_half[name], weight if is_sensitive else weight.half()), name
+    assert kinds[False] > 10 * kinds[True] > 0
+
+
+@torch.no_grad()
+def test_norms_square_large_numbers(tiny_detector):
+    """Of 2000 the square is no number of float16."""
+    conv = DetectionGraph(tiny_detector, 32, half=True).detector.roi_head.bbox_head[0].instance_interactive_conv
+    features = torch.randn(5, 49, 8, generator=torch.Generator().manual_seed(4)) * 2000
+    found = conv.norm_in(features.half())
+    assert found.dtype == torch.float16
+    expected = torch.nn.functional.layer_norm(features, (8,), conv.norm_in.weight, conv.norm_in.bias)
+    torch.testing.assert_close(found.float(), expected, rtol=2e-3, atol=2e-3)
 
 
 def test_half_precision_is_inside_the_onnx_file(export):
@@ -42,16 +61,19 @@ def test_half_precision_is_inside_the_onnx_file(export):
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
     weights = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    types = weights | {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
-    convolutions = [node for node in model.graph.node if node.op_type == 'Conv']
+    values = (*model.graph.input, *model.graph.value_info)
+    types = weights | {value.name: value.type.tensor_type.elem_type for value in values}
+    first, *convolutions = (node for node in model.graph.node if node.op_type == 'Conv')
     assert len(convolutions) > 20
     assert {types[name] for node in convolutions for name in (*node.input, *node.output)} == {half}
-    # Weights of the proposals, which are boxes, and constants of the box arithmetic stay.
+    norms = [node for node in model.graph.node if node.op_type == 'LayerNormalization']
+    assert {types[name] for node in (first, *norms) for name in (*node.input, *node.output[:1])} == {single}
+    # Not the boxes of the proposals, and constants of the box arithmetic.
     numbers = dict.fromkeys((half, single), 0)
     for tensor in model.graph.initializer:
         if tensor.data_type in numbers:
             numbers[tensor.data_type] += int(np.prod(tensor.dims))
-    assert numbers[half] > 50 * numbers[single]
+    assert numbers[half] > 20 * numbers[single]
 
 
 def test_half_precision_is_inside_the_other_files(export):
@@ -61,9 +83,9 @@ def test_half_precision_is_inside_the_other_files(export):
         if node.get_type_name() == 'Constant' and node.get_element_type().is_real():
             sizes[node.get_element_type().get_type_name()] += int(np.prod(list(node.get_output_shape(0))))
     # Boxes of proposals, of which there are 20, and what is computed with boxes keep their precision.
-    assert 4 * 20 <= sizes['f32'] < sizes['f16'] / 50
+    assert 4 * 20 <= sizes['f32'] < sizes['f16'] / 20
     graph = torch.jit.load(export('torchscript', half=True)).graph
     constants = [node.output().toIValue() for node in graph.nodes() if node.kind() == 'prim::Constant']
     weights = [value for value in constants if isinstance(value, torch.Tensor) and value.is_floating_point()]
     half = sum(value.numel() for value in weights if value.dtype == torch.float16)
-    assert half > 50 * sum(value.numel() for value in weights if value.dtype != torch.float16)
+    assert half > 20 * sum(value.numel() for value in weights if value.dtype != torch.float16)
