@@ -15,7 +15,7 @@ from tests.docs.small_place import COCO, make_place
 REPO = Path(__file__).resolve().parents[2]
 
 # What stands for something in the pages, and what is typed in its place here.
-PLACEHOLDERS = {'CONFIG': f'configs/sparse_rcnn/{COCO}.py', 'INPUT…': 'photos', '[options]': '--score-thr=0.5'}
+TYPED_FOR = {'CONFIG': f'configs/sparse_rcnn/{COCO}.py', 'INPUT…': 'photos', '[options]': '--score-thr=0.5'}
 
 # What is typed after a command that would take long.
 SHORTER = {
@@ -52,7 +52,7 @@ def prepared(run, place) -> None:
     """work_dirs/RUN of the pages, a training with validation, after which other runs are named too; data/shapes."""
     folder = place / 'work_dirs/RUN'
     # Without a seed, some networks of random weights find nothing at all, and then no AP is in the log.
-    code, printed = run('tools/train.py', [PLACEHOLDERS['CONFIG'], '--seed=0', '--work-dir', str(folder)])
+    code, printed = run('tools/train.py', [TYPED_FOR['CONFIG'], '--seed=0', '--work-dir', str(folder)])
     assert code == 0, printed
     (log,) = folder.glob('*/vis_data')
     (folder / 'TIME').symlink_to(log.parent)
@@ -88,7 +88,7 @@ def test_every_command_is_run(documented):
     assert not unknown
     assert set(RUNS_IT) | set(SHORTER) <= typed
     assert not set(RUNS_IT) & set(SHORTER)
-    assert set(PLACEHOLDERS) <= {word for command in documented for word in command.words}
+    assert set(TYPED_FOR) <= {word for command in documented for word in command.words}
 
 
 def test_tools(documented, run, prepared):
@@ -98,7 +98,7 @@ def test_tools(documented, run, prepared):
         typed = shlex.join(command.words)
         if not is_tool(command) or typed in RUNS_IT or command.page in READS_THE_PAGE:
             continue
-        tool, *arguments = [PLACEHOLDERS.get(word, word) for word in command.words[1:]]
+        tool, *arguments = [TYPED_FOR.get(word, word) for word in command.words[1:]]
         code, printed = run(tool, [*arguments, *SHORTER.get(typed, [])])
         outputs.setdefault(command.page, []).append(printed)
         if code:
