@@ -36,15 +36,17 @@ class GatheredRoIFeatures(RoIFeatures):
         self.register_buffer('neighbours', torch.tensor([0.0, 1.0]), persistent=False)
 
     def tabulate(self, pyramid: Sequence[Tensor]) -> PyramidTable:
-        """See :class:`RoIFeatures`; sizes stay part of the graph, and whole numbers."""
+        """See :class:`RoIFeatures`; sizes, widths before heights, stay part of the graph, and whole numbers."""
         rows = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in pyramid]).float()  # (R, C)
-        sizes, offsets, first = [], [], 0
+        widths, heights, offsets, first = [], [], [], 0
         for level in pyramid:
             batch, _, height, width = level.shape
-            sizes += [height, width]
+            widths.append(width)
+            heights.append(height)
             offsets.append(first)
             first = first + batch * height * width
-        return PyramidTable(rows, None, _stack(sizes).view(-1, 2), _stack(offsets).view(-1, 1), pyramid[0].dtype)
+        sizes = _stack([*widths, *heights]).view(2, -1, 1, 1)
+        return PyramidTable(rows, None, sizes, _stack(offsets).view(-1, 1, 1), pyramid[0].dtype)
 
     def levels(self, boxes: Tensor) -> Tensor:
         """See :class:`RoIFeatures`."""
@@ -52,7 +54,8 @@ class GatheredRoIFeatures(RoIFeatures):
 
     def _levels(self, area: Tensor) -> Tensor:
         """(..., 1) square pixels to (...,) indices."""
-        return (area >= self.least_areas).sum(-1)
+        # long() for coremltools, whose sums of truth values are no whole numbers.
+        return (area >= self.least_areas).sum(-1).long()
 
     def pool(self, table: PyramidTable, boxes: Tensor) -> Tensor:
         """See :class:`RoIFeatures`."""
@@ -68,12 +71,13 @@ class GatheredRoIFeatures(RoIFeatures):
         # (1, 2, M, 1, 1) each: x and y, RoIs, samples, both neighbours of a sample.
         start, end = boxes.reshape(-1, 2, 2, 1, 1).permute(1, 2, 0, 3, 4).split(1)
         side = end - start
-        level = self._levels(side.prod(1, keepdim=True))  # (1, 1, M, 1)
-        stride, first, height, width = (
-            torch.embedding(of_level, level)  # (1, 1, M, 1, 1) each
-            for of_level in (self.strides.to(boxes.dtype).view(-1, 1), table.offsets, *table.sizes.split(1, dim=1))
-        )
-        size = torch.cat([width, height], dim=1).to(boxes.dtype)
+        side_x, side_y = side.split(1, dim=1)
+        level = self._levels(side_x * side_y).flatten()  # (M,)
+        stride = self.strides.to(boxes.dtype).view(-1, 1, 1).index_select(0, level)  # (M, 1, 1)
+        first = table.offsets.index_select(0, level)  # (M, 1, 1)
+        whole = table.sizes.index_select(1, level)  # (2, M, 1, 1): width and height
+        width, height = whole.split(1)
+        size = whole.to(boxes.dtype)
         last = size - 1
 
         # In cells, cell centres on whole numbers.
@@ -99,4 +103,4 @@ class GatheredRoIFeatures(RoIFeatures):
 
 def _stack(numbers: Sequence[int]) -> Tensor:
     """Sizes, which a graph knows as symbols only, as a tensor (len(numbers),)."""
-    return torch.stack([torch.scalar_tensor(number, dtype=torch.int64) for number in numbers])
+    return torch.cat([torch.full((1,), number, dtype=torch.int64) for number in numbers])

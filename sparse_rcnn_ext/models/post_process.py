@@ -27,7 +27,8 @@ def top_detections(
     num_classes = scores.shape[-1]
     pairs = scores.flatten(1)  # (B, N·K)
     best, index = pairs.topk(min(max_per_img, pairs.shape[1]), dim=1)  # (B, D)
-    return _rows(boxes, index // num_classes), best, index % num_classes
+    # long() for coremltools, whose quotients of whole numbers are none.
+    return _rows(boxes, (index // num_classes).long()), best, index % num_classes
 
 
 def inside_image(found: InstanceData, height: int, width: int) -> InstanceData:

@@ -69,6 +69,17 @@ RUNS_IT = {
     "--cfg-options 'test_dataloader.dataset.pipeline.1.scale=(640,640)'": [
         'tests/tools/test_export_latency.py::test_every_format_by_default_and_without_weights'
     ],
+    **{
+        f'python tools/deploy/export.py CONFIG CHECKPOINT {options}': [
+            'tests/tools/test_export.py::test_onnx_is_written_and_checked'
+        ]
+        for options in (
+            '--out model.onnx',
+            '--format openvino --out model.xml',
+            '--format torchscript --out model.torchscript',
+        )
+    },
+    'python tools/analysis/runtimes.py model.onnx IMAGES': ['tests/export/test_runtime_table.py::test_table'],
     'python tools/analysis/report.py work_dirs/RUN': ['tests/tools/test_report.py::test_again'],
     'python tools/analysis/report.py work_dirs/RUN '
     '--checkpoint work_dirs/RUN/epoch_8.pth --score-thr 0.5 --images 500': ['tests/tools/test_report.py::test_options'],
