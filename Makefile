@@ -27,14 +27,16 @@ endif
 # The stamps are newer than what they stand for, and named after the stack: one folder never serves both.
 INSTALLED := $(VENV)/.installed-$(STACK)
 TESTS_INSTALLED := $(VENV)/.tests-installed-$(STACK)
+TFLITE_INSTALLED := $(VENV)/tflite/.installed
 SOAK_TESTS := $(addprefix tests/durability/,test_kill.py test_same_losses.py test_half_precision_training.py)
 EXTRAS := requirements/tests.txt requirements/deploy.txt requirements/demo.txt
 
-.PHONY: help quickstart install test lint fuzz soak clean
+.PHONY: help quickstart install tflite test lint fuzz soak clean
 
 help:
 	@echo 'make quickstart   install, make the data, train, test and draw on a CPU: 10 to 25 minutes'
 	@echo 'make install      only the environment $(VENV)'
+	@echo 'make tflite       $(VENV)/tflite over it, for the tools that write .tflite'
 	@echo 'make test         lint and the whole test suite; PYTEST_ARGS="-k word" for a part'
 	@echo 'make soak         long trainings, many kills, memory over thousands of images, what saving costs: hours, by hand'
 	@echo 'make lint         only ruff'
@@ -47,6 +49,9 @@ quickstart: $(INSTALLED)
 
 install: $(INSTALLED)
 	@echo 'Ready: $(VENV)/bin/python'
+
+tflite: $(TFLITE_INSTALLED)
+	@echo 'Ready: $(VENV)/tflite/bin/python'
 
 # One thread a process: the test processes share the cores already.
 test: lint
@@ -73,6 +78,16 @@ clean:
 
 $(INSTALLED): $(REQUIREMENTS) pyproject.toml tools/setup/install.sh
 	@tools/setup/install.sh '$(VENV)' '$(REQUIREMENTS)' '$(PYTHON)'
+	@touch $@
+
+# An environment that sees the other's packages, by pip, which counts these as installed.
+$(TFLITE_INSTALLED): requirements/tflite.txt requirements/deploy.txt $(INSTALLED)
+	@tools/setup/install.sh '$(VENV)' '$(REQUIREMENTS)' '$(PYTHON)' requirements/deploy.txt
+	$(VENV)/bin/python -m venv --clear $(VENV)/tflite
+	below=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	above=$$($(VENV)/tflite/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	echo "import site; site.addsitedir('$$below')" >"$$above/below.pth"
+	$(VENV)/tflite/bin/python -m pip install --no-compile --requirement requirements/tflite.txt --constraint '$(REQUIREMENTS)'
 	@touch $@
 
 # Tests try everything: the export and the demos too.

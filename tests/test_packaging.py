@@ -20,6 +20,8 @@ STACKS = ('runtime', 'upstream')
 PYTHONS = ('3.10', '3.11', '3.12', '3.13', '3.14')
 MARKER = r'python_version (<|>=) "3\.1[0-9]"'
 EXTRAS = ['tests.txt', 'deploy.txt', 'demo.txt']
+TFLITE = 'tflite.txt'
+"""Of an environment of its own."""
 MAX_LINES = 250
 
 
@@ -83,7 +85,7 @@ def test_upstream_differs_from_runtime_in_three_packages(repo_dir: Path) -> None
     assert {requirement.name for requirement in upstream - runtime} == UPSTREAM
 
 
-@pytest.mark.parametrize('name', [*(f'{stack}.txt' for stack in STACKS), *EXTRAS])
+@pytest.mark.parametrize('name', [*(f'{stack}.txt' for stack in STACKS), *EXTRAS, TFLITE])
 @pytest.mark.parametrize('python', PYTHONS)
 def test_each_package_has_one_version_for_each_python(repo_dir: Path, name: str, python: str) -> None:
     requirements = read_requirements(repo_dir / 'requirements' / name)
@@ -96,7 +98,7 @@ def test_package_metadata_names_the_pins(repo_dir: Path) -> None:
     if 'sparse-rcnn-ext' not in installed_names():
         pytest.skip('the package is not installed here: make install does it')
     pins = set()
-    for name in ['runtime.txt', *EXTRAS]:
+    for name in ['runtime.txt', *EXTRAS, TFLITE]:
         for pin in read_requirements(repo_dir / 'requirements' / name):
             extra = [] if name == 'runtime.txt' else [f'extra == "{name.removesuffix(".txt")}"']
             markers = ' and '.join([str(pin.marker)] * bool(pin.marker) + extra)
@@ -126,11 +128,12 @@ def test_every_import_is_a_pinned_requirement(repo_dir: Path) -> None:
         relative = path.relative_to(repo_dir)
         names = imported_packages(path) - (known_to_tests if relative.parts[0] == 'tests' else known)
         unknown.update(f'{relative} imports {name}' for name in names)
-    # A server that is nobody's requirement, docs/serving.md says which version was run; and runtimes which
-    # runtime_table/kinds.py pins, each imported in an environment of its own.
+    # A server that is nobody's requirement, docs/serving.md says which version was run; a converter and runtimes which
+    # requirements/tflite.txt and runtime_table/kinds.py pin, each imported in an environment of its own.
     alone = 'sparse_rcnn_ext/export/runtime_table/alone.py'
     runtimes = {f'{alone} imports {name}' for name in ('MNN', 'coremltools', 'ncnn', 'tract', 'tvm')}
-    assert unknown == {'examples/serving/triton.py imports pytriton', *runtimes}
+    converter = 'sparse_rcnn_ext/export/files.py imports litert_torch'
+    assert unknown == {'examples/serving/triton.py imports pytriton', converter, *runtimes}
 
 
 def test_python_files_are_short(repo_dir: Path) -> None:

@@ -1,7 +1,8 @@
 """Detectors as files that run without this repository's stack.
 
 What is imported here, the runtime and what is known of the formats, needs numpy and onnxruntime (or openvino); writing
-such files needs the whole stack and ``requirements/deploy.txt``, see ``tools/deploy/export.py``.
+such files needs the whole stack and ``requirements/deploy.txt``, see ``tools/deploy/export.py``; for LiteRT's also
+``requirements/tflite.txt``.
 """
 
 import importlib
@@ -13,10 +14,14 @@ from .runtime import Detections, Detector
 
 __all__ = ['ENDINGS', 'PACKAGES', 'RUNTIMES', 'Detections', 'Detector', 'require_packages']
 
-ENDINGS = dict(onnx='.onnx', openvino='.xml', torchscript='.torchscript')
-PACKAGES = dict(onnx=('onnx', 'onnxscript'), openvino=('onnx', 'onnxscript', 'openvino'), torchscript=())
+ENDINGS = dict(onnx='.onnx', openvino='.xml', torchscript='.torchscript', tflite='.tflite')
+CONVERTER = 'litert_torch'
+"""Of the last of these: it has an environment of its own, ``make tflite``."""
+PACKAGES = dict(
+    onnx=('onnx', 'onnxscript'), openvino=('onnx', 'onnxscript', 'openvino'), torchscript=(), tflite=(CONVERTER,)
+)
 """That writing a format needs."""
-RUNTIMES = dict(onnx=('onnxruntime',), openvino=('openvino',), torchscript=())
+RUNTIMES = dict(onnx=('onnxruntime',), openvino=('openvino',), torchscript=(), tflite=('ai_edge_litert',))
 """That running it needs."""
 
 
@@ -26,4 +31,7 @@ def require_packages(names: Iterable[str]) -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise UserError(f'{error}: pip install -r requirements/deploy.txt') from error
+            advice = 'pip install -r requirements/deploy.txt'
+            if name == CONVERTER:
+                advice = 'make tflite, and then use .venv/tflite/bin/python for this command'
+            raise UserError(f'{error}: {advice}') from error

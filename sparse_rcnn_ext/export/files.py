@@ -1,17 +1,19 @@
-"""Writes a detector as a file: ONNX, OpenVINO or TorchScript."""
+"""Writes a detector as a file: ONNX, OpenVINO, TorchScript or LiteRT."""
 
 import gc
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from sparse_rcnn_ext.engine.errors import UserError
@@ -98,8 +100,45 @@ def write_torchscript(graph: DetectionGraph, metadata: dict[str, Any], out: Path
     torch.jit.save(traced, str(out), _extra_files={KEY: json.dumps(metadata)})
 
 
+def write_tflite(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> None:
+    """Write what LiteRT, once TensorFlow Lite, reads; ``sizes`` and ``labels`` are int32 in it.
+
+    The metadata are a file of a ZIP archive after the network, which readers of the network do not look at.
+
+    Args:
+        graph: The detector.
+        metadata: From :func:`~sparse_rcnn_ext.export.metadata.describe`, of fixed size.
+        out: Ends in .tflite.
+
+    Raises:
+        UserError: If the model has something that cannot be converted.
+    """
+    import litert_torch
+
+    inputs = dict(zip(INPUTS, _example(metadata), strict=True))
+    # Its converter says on stdout how far it is, which takes minutes.
+    with quiet(*EXPORTERS, 'root'), graph.for_export(), redirect_stdout(sys.stderr), _without_garbage_collection():
+        try:
+            model = litert_torch.convert(_NamedOutputs(graph).eval(), sample_kwargs=inputs)
+        except Exception as error:  # of torch, of jax or of its own
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(f'litert-torch cannot convert the model ({reason}): take another --format') from error
+        model.export(str(out))
+    with ZipFile(out, 'a') as archive:
+        archive.writestr(ZipInfo(f'{KEY}.json'), json.dumps(metadata))
+
+
+class _NamedOutputs(nn.Module):
+    def __init__(self, graph: DetectionGraph) -> None:
+        super().__init__()
+        self.network = graph
+
+    def forward(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        return dict(zip(OUTPUTS, self.network(images, sizes), strict=True))
+
+
 WRITERS: dict[str, Callable[[DetectionGraph, dict[str, Any], Path], None]] = dict(
-    onnx=write_onnx, openvino=write_openvino, torchscript=write_torchscript
+    onnx=write_onnx, openvino=write_openvino, torchscript=write_torchscript, tflite=write_tflite
 )
 
 

@@ -25,7 +25,7 @@ from sparse_rcnn_ext.registry import MODELS
 
 from .check import TOLERANCES, run_eager, run_file
 from .comparison import Difference, compare
-from .files import convert_to_openvino, write_onnx, write_torchscript
+from .files import WRITERS, convert_to_openvino, write_onnx
 from .graph import DetectionGraph
 from .latency import time_in_turns
 from .metadata import describe
@@ -152,8 +152,8 @@ def _write(name: str, graph: DetectionGraph, metadata: dict[str, Any], image: np
     kind = name.removesuffix(INT8)
     path = folder / (('int8' if name.endswith(INT8) else 'float32') + ENDINGS[kind])
     onnx = path.with_suffix(ENDINGS['onnx'])
-    if kind == 'torchscript':
-        write_torchscript(graph, metadata, path)
+    if kind not in FORMATS_OF_INT8:  # nor made of ONNX
+        WRITERS[kind](graph, metadata, path)
     elif not onnx.exists() and name.endswith(INT8):
         quantize(_write('onnx', graph, metadata, image, folder), [image], onnx, graph.detector)
     elif not onnx.exists():

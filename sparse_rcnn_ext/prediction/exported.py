@@ -20,7 +20,7 @@ class ExportedPredictor:
     Images are read as 8-bit colour ones, whatever the config's own loader makes of them.
 
     Args:
-        path: Ends in .onnx, .xml or .torchscript.
+        path: Ends in .onnx, .xml, .torchscript or .tflite.
         batch_size: Images at a time.
 
     Raises:

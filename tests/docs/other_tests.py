@@ -79,6 +79,9 @@ RUNS_IT = {
             '--format torchscript --out model.torchscript',
         )
     },
+    'python tools/deploy/export.py CONFIG CHECKPOINT --format tflite --check IMAGE': [
+        'tests/tools/test_export_tflite.py::test_it_is_written_and_checked'
+    ],
     'python tools/analysis/runtimes.py model.onnx IMAGES': ['tests/export/test_runtime_table.py::test_table'],
     'python tools/analysis/report.py work_dirs/RUN': ['tests/tools/test_report.py::test_again'],
     'python tools/analysis/report.py work_dirs/RUN '

@@ -95,7 +95,7 @@ def test_files_suffice_for_the_packaging(image):
     # Python 3.10 has no reader of TOML.
     text = (image / 'pyproject.toml').read_text()
     files = re.findall(r"^readme = '(.+)'$", text, re.MULTILINE) + re.findall(r"\bfile = \['(.+?)'\]", text)
-    assert files[:2] == ['README.md', 'requirements/runtime.txt'] and len(files) == 5
+    assert files[:2] == ['README.md', 'requirements/runtime.txt'] and len(files) == 6
     assert [name for name in files if not (image / name).is_file()] == []
 
 

@@ -83,3 +83,6 @@ def test_mistakes_end_in_one_sentence(tool, tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(other), '--rounds', '0'])
     assert '--rounds must be at least 1' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tool.main([str(other), '--formats', 'tflite', '--dynamic'])
+    assert 'a .tflite is of one size: leave out --dynamic' in capsys.readouterr().err

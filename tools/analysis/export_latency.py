@@ -21,7 +21,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; without it weights are random')
-    parser.add_argument('--formats', nargs='+', choices=ENDINGS, default=list(ENDINGS), help='default: all')
+    usual = [kind for kind in ENDINGS if kind != 'tflite']
+    parser.add_argument('--formats', nargs='+', choices=ENDINGS, default=usual, help='default: all but tflite')
     parser.add_argument('--dynamic', action='store_true', help='files that take any size (default: the one size)')
     parser.add_argument('--int8', action='store_true', help='onnx and openvino in integers of 8 bits, too')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of each (default: 20)')
@@ -32,6 +33,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, value in (('--rounds', args.rounds), ('--threads', args.threads)):
         if value is not None and value < 1:
             parser.error(f'{name} must be at least 1')
+    if args.dynamic and 'tflite' in args.formats:
+        parser.error('a .tflite is of one size: leave out --dynamic')
     return args
 
 

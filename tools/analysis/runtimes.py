@@ -1,7 +1,8 @@
 """One exported file in many runtimes, beside onnxruntime: tools/analysis/runtimes.py FILE.onnx IMAGES [options].
 
 Each runtime is installed by pip or npm into an environment of its own, runs the file on images, and is compared and
-timed. Prints a table. What reads another format takes the file of the same name beside FILE: .xml, .torchscript.
+timed. Prints a table. What reads another format takes the file of the same name beside FILE: .xml, .torchscript or
+.tflite.
 """
 
 import argparse

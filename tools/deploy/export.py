@@ -32,8 +32,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_trust_option(parser)
     add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
     args = parser.parse_args(argv)
-    if args.int8 and (args.fp16 or args.format == 'torchscript'):
-        parser.error(f'--int8 is for onnx and openvino: leave out {"--fp16" if args.fp16 else "--format torchscript"}')
+    if args.int8 and (args.fp16 or args.format in ('torchscript', 'tflite')):
+        parser.error(
+            f'--int8 is for onnx and openvino: leave out {"--fp16" if args.fp16 else f"--format {args.format}"}'
+        )
+    if args.format == 'tflite' and (args.dynamic or args.fp16):
+        parser.error(f'a .tflite is of float32 and one size: leave out {"--dynamic" if args.dynamic else "--fp16"}')
     if not args.int8 and (args.calibrate, args.calibration_images) != (None, None):
         parser.error('--calibrate and --calibration-images are for --int8: give that, too')
     if args.calibration_images is not None and args.calibration_images < 1:

@@ -25,9 +25,9 @@ class Detector:
     """A detector that ``tools/deploy/export.py`` wrote.
 
     Args:
-        path: The file: .onnx is run by onnxruntime, .xml by openvino, .torchscript by torch. All else that is needed,
-            such as the classes and the size to which images are brought, stands in it.
-        threads: CPU threads to use; None leaves it to the runtime.
+        path: The file: .onnx is run by onnxruntime, .xml by openvino, .torchscript by torch, .tflite by LiteRT. All
+            else that is needed, such as the classes and the size to which images are brought, stands in it.
+        threads: CPU threads to use; None leaves it to the runtime, of which LiteRT takes one.
         providers: onnxruntime's execution providers for a .onnx, names or (name, options), the preferred one first;
             None is its CPU.
         precision: 'bf16' for a .xml computes in bfloat16 where the CPU can, faster and less exact.

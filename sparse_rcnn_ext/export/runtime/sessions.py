@@ -1,13 +1,17 @@
 """What runs an exported file, by its ending; each runtime is imported when a file needs it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
+
+T = TypeVar('T')
 
 Run = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
 """Pixels (B, 3, H, W) and sizes (B, 2) to boxes (B, D, 4), scores (B, D) and labels (B, D)."""
@@ -16,7 +20,7 @@ PRECISIONS = ('fp32', 'bf16')
 """In which openvino may compute; all others compute in that of the file."""
 
 KEY = 'sparse_rcnn'
-"""Under which the metadata stand, as one text of JSON, in openvino's and torch's files; ONNX has a text for each."""
+"""Under which the metadata stand, as one text of JSON, in all files but ONNX, which has a text for each."""
 
 Providers = Sequence[str | tuple[str, dict[str, Any]]]
 """Of onnxruntime: names, or names with options, the preferred one first."""
@@ -48,7 +52,7 @@ def open_session(
     """Open a file.
 
     Args:
-        path: Ends in .onnx, .xml or .torchscript.
+        path: Ends in .onnx, .xml, .torchscript or .tflite.
         threads: CPU threads to use; None leaves it to the runtime.
         providers: For a .onnx; None is the CPU.
         precision: One of :data:`PRECISIONS`; another than the first for a .xml only.
@@ -60,8 +64,8 @@ def open_session(
             not run, or a precision that the CPU lacks or for a file that openvino does not run.
     """
     open_onnx = partial(_open_onnx, providers=['CPUExecutionProvider'] if providers is None else providers)
-    openers = {'.onnx': open_onnx, '.xml': partial(_open_openvino, precision=precision)}
-    openers['.torchscript'] = _open_torchscript
+    open_openvino = partial(_open_openvino, precision=precision)
+    openers = {'.onnx': open_onnx, '.xml': open_openvino, '.torchscript': _open_torchscript, '.tflite': _open_tflite}
     if path.suffix not in openers:
         raise ValueError(f'{path} ends in none of {", ".join(openers)}: give a file of tools/deploy/export.py')
     if not path.is_file():
@@ -153,18 +157,25 @@ def _open_openvino(path: Path, threads: int | None, precision: str) -> Session:
     idle: SimpleQueue = SimpleQueue()
 
     def run(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-        try:
-            request = idle.get_nowait()
-        except Empty:
-            request = compiled.create_infer_request()
-        try:
+        with _borrow(idle, compiled.create_infer_request) as request:
             return list(request.infer(dict(images=pixels, sizes=sizes), share_inputs=True).to_tuple())
-        finally:
-            idle.put(request)
 
     metadata = json.loads(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else {}
     shape = [None if side.is_dynamic else side.get_length() for side in model.input('images').get_partial_shape()]
     return Session(run, metadata, tuple(shape))
+
+
+@contextmanager
+def _borrow(idle: SimpleQueue, make: Callable[[], T]) -> Iterator[T]:
+    """One that no other thread uses: an idle one, or a new one."""
+    try:
+        one = idle.get_nowait()
+    except Empty:
+        one = make()
+    try:
+        yield one
+    finally:
+        idle.put(one)
 
 
 @cache
@@ -190,3 +201,25 @@ def _open_torchscript(path: Path, threads: int | None) -> Session:
 
     metadata = json.loads(files[KEY] or '{}')
     return Session(run, metadata, (1 if metadata.get('size') else None, 3, None, None))
+
+
+def _open_tflite(path: Path, threads: int | None) -> Session:
+    from ai_edge_litert.interpreter import Interpreter
+
+    idle: SimpleQueue = SimpleQueue()
+
+    def make() -> Any:
+        return Interpreter(str(path), num_threads=threads).get_signature_runner()
+
+    def run(pixels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+        # An interpreter has memory for one image, and so is for one thread.
+        with _borrow(idle, make) as runner:
+            found = runner(images=pixels, sizes=sizes.astype(np.int32))
+        return [found['boxes'], found['scores'], found['labels'].astype(np.int64)]
+
+    idle.put(make())
+    if not is_zipfile(path):
+        return Session(run, {}, ())
+    with ZipFile(path) as archive:
+        metadata = json.loads(archive.read(f'{KEY}.json'))
+    return Session(run, metadata, (1, 3, *metadata['size']))

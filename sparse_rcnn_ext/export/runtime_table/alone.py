@@ -42,6 +42,18 @@ def open_openvino(file: Path, threads: int) -> Run:
     return run
 
 
+def open_litert(file: Path, threads: int) -> Run:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(file), num_threads=threads).get_signature_runner()
+
+    def run(images: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+        found = runner(images=images, sizes=sizes.astype(np.int32))
+        return [found[name] for name in ('boxes', 'scores', 'labels')]
+
+    return run
+
+
 def open_reference(file: Path, threads: int) -> Run:
     from onnx.reference import ReferenceEvaluator
 

@@ -28,7 +28,7 @@ class Runtime(NamedTuple):
     def distribution(self) -> tuple[str, str | None]:
         """Its name in the registry and its version, None for that of this environment."""
         if not self.packages:
-            return dict(reference='onnx').get(self.opener, self.opener), None
+            return dict(reference='onnx', litert='ai-edge-litert').get(self.opener, self.opener), None
         name, version = self.packages[0].replace('==', '@').rsplit('@', 1)
         return name, version
 
@@ -43,6 +43,7 @@ RUNTIMES = {
     'OpenVINO': Runtime('openvino', '.xml', advice='`INFERENCE_PRECISION_HINT: f32`'),
     'OpenVINO, of ONNX': Runtime('openvino', '.onnx', advice='`INFERENCE_PRECISION_HINT: f32`'),
     'ONNX reference evaluator': Runtime('reference', '.onnx', advice='slow, to check others by', is_slow=True),
+    'LiteRT': Runtime('litert', '.tflite', advice='`sizes` as int32; fixed size'),
     'MNN': Runtime(
         'mnn', '.onnx', ('MNN==3.6.1',), '`mnnconvert -f ONNX`; `sizes` as int32, `precision: high`; fixed size'
     ),

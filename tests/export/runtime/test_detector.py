@@ -93,7 +93,7 @@ def test_threshold_and_one_image_alone(export, shared_dir):
 def test_other_files_are_refused(export, tmp_path):
     with pytest.raises(FileNotFoundError, match='no file'):
         Detector(tmp_path / 'none.onnx')
-    with pytest.raises(ValueError, match=r'ends in none of \.onnx, \.xml, \.torchscript'):
+    with pytest.raises(ValueError, match=r'ends in none of \.onnx, \.xml, \.torchscript, \.tflite: '):
         Detector(tmp_path / 'weights.pth')
     plain = tmp_path / 'plain.torchscript'
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(plain))
