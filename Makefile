@@ -58,7 +58,8 @@ test: lint
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 # By hand, on a machine that does nothing else; all of it, also after something failed. One test trains its model on.
-soak: $(TESTS_INSTALLED) quickstart
+soak: $(TESTS_INSTALLED)
+	$(VENV)/bin/python tools/quickstart.py --config configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py
 	@mkdir -p work_dirs; set -o pipefail; export OMP_NUM_THREADS=1; { code=0; \
 	SOAK=1 $(VENV)/bin/python -m pytest -s $(SOAK_TESTS) || code=1; \
 	$(VENV)/bin/python -m tests.durability.soak || code=1; \

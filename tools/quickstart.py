@@ -24,7 +24,7 @@ from tool_steps import PROGRESS, REPO, Steps, run_tool, say
 from sparse_rcnn_ext.engine.arguments import OptionAction, end_early
 from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
 
-CONFIG = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
+CONFIG = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_best_shapes.py'
 OWN_DATA = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_own-data.py'
 NUM_TRAIN = 1200
 NUM_VAL = 200

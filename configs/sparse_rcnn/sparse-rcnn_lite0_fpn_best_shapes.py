@@ -1,4 +1,7 @@
-# The quickstart's recipe with query generator, denoising and MAL (docs/upgrades.md): two stages do what three did.
+# The quickstart: `make quickstart`, or by hand
+#   python tools/dataset/make_shapes_coco.py data/shapes
+#   python tools/train.py configs/sparse_rcnn/sparse-rcnn_lite0_fpn_best_shapes.py
+# Query generator, denoising and MAL (docs/upgrades.md) over the plain recipe: two stages do what three did.
 _base_ = './sparse-rcnn_lite0_fpn_shapes.py'
 
 max_epochs = 10

@@ -12,7 +12,11 @@ REPO = Path(__file__).resolve().parents[2]
 METAFILE = REPO / 'configs/sparse_rcnn/metafile.yml'
 MMDET_METAFILE = Path(mmdet.__file__).parent / '.mim/configs/sparse_rcnn/metafile.yml'
 # The rows that were measured here, and the page that says how.
-MEASURED = {'sparse-rcnn_lite0_fpn_shapes': 'README.md', 'sparse-rcnn_lite0_fpn_bccd': 'docs/bccd.md'}
+MEASURED = {
+    'sparse-rcnn_lite0_fpn_best_shapes': 'README.md',
+    'sparse-rcnn_lite0_fpn_shapes': 'docs/upgrades.md',
+    'sparse-rcnn_lite0_fpn_bccd': 'docs/bccd.md',
+}
 
 # The format of https://model-index.readthedocs.io, which mim's readers share: names of keys, and the types of values.
 COLLECTION = {'Name': str, 'Metadata': dict, 'Paper': dict, 'README': str, 'Code': dict}

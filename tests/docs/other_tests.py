@@ -57,6 +57,9 @@ RUNS_IT = {
     'python tools/analysis/benchmark.py evaluation --threads 2 --images 2500': [
         'tests/tools/test_benchmark.py::test_everything_is_measured'
     ],
+    'python tools/quickstart.py --config configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py': [
+        'tests/tools/test_quickstart.py::test_paths_of_the_data_are_moved'
+    ],
     'python tools/analysis/benchmark.py loading --threads 2': ['tests/tools/test_benchmark.py::test_loading'],
     'python tools/deploy/evaluate.py CONFIG FILE': [
         'tests/tools/test_export.py::test_an_exported_file_scores_as_the_checkpoint'

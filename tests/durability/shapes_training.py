@@ -1,4 +1,4 @@
-"""The quickstart's model on a few of its generated images, small."""
+"""The plain shapes model on a few of its generated images, small."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ RECIPE = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
 
 
 def shapes_config(data: Path, size: int, **settings: object) -> Config:
-    """The quickstart's recipe for images of ``size`` pixels, on all of ``data``, tested on what it was trained on.
+    """The plain shapes recipe for images of ``size`` pixels, on all of ``data``, tested on what it was trained on.
 
     Args:
         data: From tools/dataset/make_shapes_coco.py.

@@ -156,7 +156,7 @@ def lose_worker(config: Path, work_dir: Path) -> list[Figure]:
 
 
 def small_config(folder: Path) -> Config:
-    """The quickstart's model on 24 small images, with two workers."""
+    """The plain shapes model on 24 small images, with two workers."""
     tool = REPO / 'tools/dataset/make_shapes_coco.py'
     options = ['--num-train=24', '--num-val=2', '--size=160', '--objects', '2', '3']
     subprocess.run([sys.executable, tool, folder / 'data', *options], check=True)

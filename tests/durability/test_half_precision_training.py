@@ -13,7 +13,7 @@ from sparse_rcnn_ext.engine.run_config import switch_amp
 from tests.durability.conftest import SOAK
 from tests.durability.shapes_training import RECIPE, REPO, shapes_config
 
-QUICKSTART = REPO / 'work_dirs' / RECIPE.stem / 'epoch_12.pth'
+TRAINED = REPO / 'work_dirs' / RECIPE.stem / 'epoch_12.pth'
 """The model that the long form goes on from: 200 iterations from nothing find nothing, in whatever precision."""
 
 
@@ -79,12 +79,12 @@ def test_bf16_on_a_cpu(run_process, repo_dir, tmp_path):
 def test_bf16_is_as_good_as_float32(tmp_path, monkeypatch):
     """200 more iterations, at a rate that falls from the recipe's to nothing; AP is that of the held-out images."""
     monkeypatch.chdir(REPO)
-    assert QUICKSTART.exists(), f'{QUICKSTART} is missing: make quickstart'
+    assert TRAINED.exists(), f'{TRAINED} is missing: python tools/quickstart.py --config {RECIPE}'
     falling = dict(type='LinearLR', start_factor=1.0, end_factor=0.0, by_epoch=False, begin=0, end=200)
     found = {}
     for amp in (None, 'bf16'):
         cfg = Config.fromfile(RECIPE)
-        cfg.load_from = str(QUICKSTART)
+        cfg.load_from = str(TRAINED)
         cfg.param_scheduler = [falling]
         cfg.default_hooks.report.enabled = False
         watch = train(cfg, tmp_path / f'{amp}', amp, iterations=200)

@@ -18,7 +18,7 @@ WORKERS = (2, 2, 0) if SOAK else (2, 2)
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory, repo_dir, run_process) -> Path:
-    """The quickstart's model on a few images, with dropout and all augmentation of the 640-pixel recipe."""
+    """The plain shapes model on a few images, with dropout and all augmentation of the 640-pixel recipe."""
     folder = tmp_path_factory.mktemp('same')
     recipe = repo_dir / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py'
     tool = str(repo_dir / 'tools/dataset/make_shapes_coco.py')

@@ -12,7 +12,8 @@ import cv2
 import pytest
 from mmengine.config import Config
 
-CONFIG = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
+CONFIG = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_best_shapes.py'
+PLAIN = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
 TABLE_LINE = re.compile(r'^ Average (?:Precision|Recall) .* = -?\d\.\d{3}$', re.MULTILINE)
 
 
@@ -160,11 +161,13 @@ def test_checkpoints_of_others_are_not_touched(tool, training):
     assert mine.read_bytes() == b'mine' and not training.started_with
 
 
-def test_paths_of_the_data_are_moved(tool, repo_dir: Path, tmp_path: Path):
+@pytest.mark.parametrize('recipe', [CONFIG, PLAIN])
+def test_paths_of_the_data_are_moved(tool, repo_dir: Path, tmp_path: Path, recipe):
     root = f'{tmp_path}/a, b [c]'
-    args = tool.parse_args(['--data-root', root, '--work-dir', str(tmp_path / 'run')])
+    options = ['--config', str(repo_dir / recipe)] if recipe == PLAIN else []
+    args = tool.parse_args(['--data-root', root, '--work-dir', str(tmp_path / 'run'), *options])
     cfg, path = tool.settle_config(args)
-    original = Config.fromfile(repo_dir / CONFIG)
+    original = Config.fromfile(repo_dir / recipe)
     loader = tool.relocate(original.train_dataloader.to_dict(), original.data_root, f'{root}/')
     for config in (cfg, Config.fromfile(path)):
         text = json.dumps(config.to_dict())
