@@ -25,7 +25,7 @@ RUNS_IT = {
     'work_dirs/ablations/quickstart/runs/stages-6_8af58c2d8f/config.py': [
         'tests/tools/test_flops.py::test_latency_against_another',
     ],
-    'python tools/ablate.py best --data configs/sparse_rcnn/sparse-rcnn_lite0_fpn_bccd.py --epochs 12 --seeds 2 '
+    'python tools/ablate.py best --data configs/sparse_rcnn/sparse-rcnn_lite0_fpn_bccd.py --epochs 24 --seeds 2 '
     '--val-interval 2': [
         'tests/tools/test_ablate.py::test_curves',
         'tests/tools/test_ablate.py::test_all_rows_and_seeds',
