@@ -64,7 +64,7 @@ def _explain_missing_opencv() -> Iterator[None]:
 @contextmanager
 def _then_refuse_pickles() -> Iterator[None]:
     yield
-    from .engine.trust import refuse_pickles
+    from sparse_rcnn_ext.engine.checkpoints.trust import refuse_pickles
 
     refuse_pickles()
 
@@ -72,7 +72,7 @@ def _then_refuse_pickles() -> Iterator[None]:
 @contextmanager
 def _then_load_safely() -> Iterator[None]:
     yield
-    from .engine.safe_loading import install_safe_loading
+    from sparse_rcnn_ext.engine.checkpoints.safe_loading import install_safe_loading
 
     install_safe_loading()
 
@@ -80,7 +80,7 @@ def _then_load_safely() -> Iterator[None]:
 @contextmanager
 def _then_know_runner_checkpoints() -> Iterator[None]:
     yield
-    from .engine.safe_globals import register_safe_globals
+    from sparse_rcnn_ext.engine.checkpoints.safe_globals import register_safe_globals
 
     register_safe_globals()
 

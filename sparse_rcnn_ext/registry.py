@@ -19,7 +19,10 @@ SCOPE = 'sparse_rcnn_ext'
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['sparse_rcnn_ext.models'])
 TASK_UTILS = Registry('task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=['sparse_rcnn_ext.task_modules'])
 OPTIM_WRAPPERS = Registry(
-    'optim wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['sparse_rcnn_ext.engine.amp_optim_wrapper']
+    'optim wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope=SCOPE,
+    locations=['sparse_rcnn_ext.engine.speed.amp_optim_wrapper'],
 )
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['sparse_rcnn_ext.datasets.coco_dataset']
@@ -27,5 +30,10 @@ DATASETS = Registry(
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['sparse_rcnn_ext.datasets.transforms']
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['sparse_rcnn_ext.engine.hooks'])
+HOOKS = Registry(
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope=SCOPE,
+    locations=['sparse_rcnn_ext.engine.hooks', 'sparse_rcnn_ext.report.hook'],
+)
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['sparse_rcnn_ext.evaluation'])

@@ -26,7 +26,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 PRELOADED = (
     'sparse_rcnn_ext.prediction',
-    'sparse_rcnn_ext.report',
+    'sparse_rcnn_ext.report.write',
     'mmdet.apis',
     'mmdet.engine',
     'matplotlib.pyplot',

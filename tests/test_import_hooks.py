@@ -18,8 +18,8 @@ import io
 import torch
 from mmengine.fileio import load
 from mmengine.runner.checkpoint import CheckpointLoader
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.safe_loading import load_from_local
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.engine.checkpoints.safe_loading import load_from_local
 
 known = [entry[1] for entry in torch.serialization.get_safe_globals() if isinstance(entry, tuple)]
 assert 'mmengine.logging.history_buffer.HistoryBuffer' in known, known

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from launch_command import TOOLS, Launch
 
-from sparse_rcnn_ext.engine.arguments import LAUNCHERS, OptionAction, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import LAUNCHERS, OptionAction, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 CONFIGS = TOOLS.parent / 'configs/sparse_rcnn'
 QUICKSTART = CONFIGS / 'sparse-rcnn_lite0_fpn_shapes.py'
@@ -92,8 +92,8 @@ from sparse_rcnn_ext.ablation import (
     write_json,
     write_markdown,
 )
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.pretrained import check_pretrained
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.engine.config.pretrained import check_pretrained
 
 
 def find_recipe(args: argparse.Namespace, table: Table) -> Path:

@@ -11,8 +11,14 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import (
+    add_cfg_options,
+    add_model,
+    add_trust_option,
+    end_early,
+    exit_on_user_error,
+)
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -45,15 +51,14 @@ def check_options(args: argparse.Namespace) -> None:
 if __name__ == '__main__':
     end_early(parse_args, check_options)
 
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.run_config import stop_early
 from sparse_rcnn_ext.prediction import Predictor
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
         check_options(args)
         # gradio asks for this when it is imported.
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
@@ -62,8 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         except ModuleNotFoundError as error:
             raise UserError(f'the page needs gradio ({error}): pip install -r requirements/demo.txt') from error
         server.check_port(args.port)
-        cfg = load_config(args.config, args.cfg_options, None)
-        check_checkpoint(args.checkpoint, 'the second argument')
+        cfg = open_config(args)
         if args.stages is not None:
             stop_early(cfg, args.stages)
         predictor = Predictor(cfg, args.checkpoint, args.device)

@@ -12,7 +12,7 @@ class Launch(NamedTuple):
     """How to start a tool."""
 
     launcher: str
-    """One of ``sparse_rcnn_ext.engine.launch.LAUNCHERS``."""
+    """One of ``sparse_rcnn_ext.engine.config.arguments.LAUNCHERS``."""
     processes: int
     partition: str | None
     """Of Slurm."""

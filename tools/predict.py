@@ -11,14 +11,15 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparse_rcnn_ext.engine.arguments import (
+from sparse_rcnn_ext.engine.config.arguments import (
     add_cfg_options,
     add_inference_options,
     add_model,
     add_trust_option,
     end_early,
+    exit_on_user_error,
 )
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,10 +69,9 @@ if __name__ == '__main__':
 
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
-from sparse_rcnn_ext.export import ENDINGS
+from sparse_rcnn_ext.engine.config.opening import obey_inference_options, open_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
+from sparse_rcnn_ext.export import FORMATS
 from sparse_rcnn_ext.prediction import (
     AnnotationIds,
     CocoFiles,
@@ -90,7 +90,7 @@ from sparse_rcnn_ext.prediction import (
 
 def is_exported(checkpoint: str) -> bool:
     """Whether it is a file of tools/deploy/export.py, by its ending."""
-    return checkpoint.endswith(tuple(ENDINGS.values()))
+    return checkpoint.endswith(tuple(kind.ending for kind in FORMATS.values()))
 
 
 def choose_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] | None:
@@ -144,25 +144,20 @@ def describe(summary: Summary, args: argparse.Namespace) -> str:
 
 def read_config(args: argparse.Namespace) -> Config:
     """The config with what the options ask for."""
-    cfg = load_config(args.config, args.cfg_options, None)
     if is_exported(args.checkpoint):
         for name in ('stages', 'tta', 'device', 'cfg_options'):
             if getattr(args, name):
                 option = f'--{name.replace("_", "-")}'
                 raise UserError(f'{option} is for checkpoints, and {args.checkpoint} is an exported file: leave it out')
-        return cfg
-    check_checkpoint(args.checkpoint, 'the second argument')
-    if args.stages is not None:
-        stop_early(cfg, args.stages)
-    if args.tta:
-        switch_tta(cfg)
+        return load_config(args.config, None, None)
+    cfg = open_config(args)
+    obey_inference_options(cfg, args)
     return cfg
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
         check_options(args)
         cfg = read_config(args)
         if not (args.out or args.json):

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tool_steps import PROGRESS, REPO, Steps, run_tool, say
 
-from sparse_rcnn_ext.engine.arguments import OptionAction, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import OptionAction, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 CONFIG = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_best_shapes.py'
 OWN_DATA = REPO / 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_own-data.py'
@@ -55,7 +55,7 @@ if __name__ == '__main__':
 from mmengine.config import Config
 from mmengine.runner.checkpoint import find_latest_checkpoint
 
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.visualization import draw_run
 
 

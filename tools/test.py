@@ -7,15 +7,16 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparse_rcnn_ext.engine.arguments import (
+from sparse_rcnn_ext.engine.config.arguments import (
     add_cfg_options,
     add_inference_options,
     add_launcher,
     add_model,
     add_trust_option,
     end_early,
+    exit_on_user_error,
 )
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -53,15 +54,17 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from sparse_rcnn_ext.engine.config_parts import is_part, scope_of, walk_evaluators
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.launch import join_job
-from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
-from sparse_rcnn_ext.engine.pretrained import explain_failed_download
-from sparse_rcnn_ext.engine.run_config import AMP_DTYPES, check_checkpoint, load_config, stop_early
-from sparse_rcnn_ext.engine.runner import build_runner, set_hook
-from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.config.config_parts import is_part, scope_of, walk_evaluators
+from sparse_rcnn_ext.engine.config.launch import join_job
+from sparse_rcnn_ext.engine.config.opening import obey_inference_options, open_config
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.engine.config.pretrained import explain_failed_download
+from sparse_rcnn_ext.engine.config.run_config import (
+    AMP_DTYPES,
+    build_runner,
+    set_hook,
+)
+from sparse_rcnn_ext.engine.training.lost_worker import explain_lost_worker
 
 
 def show_detections(cfg: Config, folder: str) -> None:
@@ -126,23 +129,18 @@ def build_test_runner(cfg: Config) -> Runner:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
-        cfg = load_config(args.config, args.cfg_options, args.work_dir)
-        check_checkpoint(args.checkpoint, 'the second argument')
+        cfg = open_config(args)
         check_data_paths(cfg, ('test',))
         cfg.load_from = args.checkpoint
         cfg.resume = False
         # A config of another repository lacks it; None switches it off.
         if 'checkpoint_fit' not in (cfg.get('default_hooks') or {}):
             set_hook(cfg, 'checkpoint_fit', type='sparse_rcnn_ext.CheckpointFitHook')
-        if args.stages is not None:
-            stop_early(cfg, args.stages)
         if args.show_dir:
             show_detections(cfg, args.show_dir)
         switch_fast_inference(cfg, args.amp, args.fuse_conv_bn, args.compile)
         files = keep_detections(cfg, args.out) if args.out else {}
-        if args.tta:
-            switch_tta(cfg)
+        obey_inference_options(cfg, args)
         join_job(cfg, args.launcher, args.local_rank)
         runner = build_test_runner(cfg)
         with explain_failed_download(cfg):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 REPO = Path(__file__).resolve().parent.parent
 # What of the tools' logs is shown; all of it is in the log file of the run.

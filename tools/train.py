@@ -7,8 +7,13 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparse_rcnn_ext.engine.arguments import OptionAction, add_launcher, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import (
+    OptionAction,
+    add_launcher,
+    add_trust_option,
+    end_early,
+    exit_on_user_error,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -53,23 +58,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-from sparse_rcnn_ext.engine.compilation import switch_compile
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.disk import explain_disk_errors
-from sparse_rcnn_ext.engine.launch import join_job
-from sparse_rcnn_ext.engine.learning_rate import set_learning_rate
-from sparse_rcnn_ext.engine.lost_worker import explain_lost_worker
-from sparse_rcnn_ext.engine.pretrained import check_pretrained, explain_failed_download
-from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config, switch_amp
-from sparse_rcnn_ext.engine.runner import build_runner
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.checkpoints.atomic_file import explain_disk_errors
+from sparse_rcnn_ext.engine.config.launch import join_job
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.engine.config.pretrained import check_pretrained, explain_failed_download
+from sparse_rcnn_ext.engine.config.run_config import build_runner, choose_checkpoint, switch_amp
+from sparse_rcnn_ext.engine.config.schedule import set_learning_rate
+from sparse_rcnn_ext.engine.speed.compilation import switch_compile
+from sparse_rcnn_ext.engine.training.lost_worker import explain_lost_worker
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
-        cfg = load_config(args.config, args.cfg_options, args.work_dir)
+        cfg = open_config(args)
         if args.amp:
             switch_amp(cfg, args.amp)
         switch_compile(cfg, args.compile)

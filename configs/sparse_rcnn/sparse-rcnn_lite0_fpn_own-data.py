@@ -20,13 +20,13 @@ _base_ = [
 ]
 
 from sparse_rcnn_ext.datasets import own_data  # noqa: E402  (mmengine wants _base_ to stand first)
-from sparse_rcnn_ext.engine import knob_checks  # noqa: E402
+from sparse_rcnn_ext.engine.config import knobs  # noqa: E402
 
-knob_checks.check_whole(32, long_side=long_side)
-knob_checks.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
-knob_checks.check_whole(0, num_workers=num_workers)
-knob_checks.check_rate(base_lr=base_lr)
-knob_checks.check_choice((True, False), allow_outside=allow_outside)
+knobs.check_whole(32, long_side=long_side)
+knobs.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
+knobs.check_whole(0, num_workers=num_workers)
+knobs.check_rate(base_lr=base_lr)
+knobs.check_choice((True, False), allow_outside=allow_outside)
 own = own_data.read(data_root, val_fraction, split_seed, allow_outside)
 
 classes = own['classes']

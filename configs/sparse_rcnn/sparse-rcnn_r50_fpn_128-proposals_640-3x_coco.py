@@ -29,22 +29,22 @@ _base_ = [
 ]
 
 # ---- Can it work with these values?
-from sparse_rcnn_ext.engine import knob_checks  # noqa: E402  (mmengine wants _base_ to stand first)
+from sparse_rcnn_ext.engine.config import knobs  # noqa: E402  (mmengine wants _base_ to stand first)
 
-knob_checks.check_whole(32, long_side=long_side)
-knob_checks.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
-knob_checks.check_whole(2, warmup_iters=warmup_iters)
-knob_checks.check_whole(0, debug=debug, mosaic_cache=mosaic_cache)
-knob_checks.check_rate(base_lr=base_lr)
-knob_checks.check_weights(3, match_weights=match_weights, loss_weights=loss_weights)
-knob_checks.check_choice(('multistep', 'cosine'), decay=decay)
-knob_checks.check_choice((None, 'fp16', 'bf16'), amp=amp)
-knob_checks.check_choice((True, False), ema=ema, frozen_bn=frozen_bn, clip_grad=clip_grad)
-knob_checks.check_choice((True, False), use_crowd=use_crowd, remove_blank=remove_blank)
-knob_checks.check_choice(('iou', 'giou', 'diou', 'ciou'), cost_iou_type=cost_iou_type, loss_iou_type=loss_iou_type)
-knob_checks.check_choice((None, 'torch'), sync_bn=sync_bn)
+knobs.check_whole(32, long_side=long_side)
+knobs.check_whole(1, num_proposals=num_proposals, batch_size=batch_size, max_epochs=max_epochs)
+knobs.check_whole(2, warmup_iters=warmup_iters)
+knobs.check_whole(0, debug=debug, mosaic_cache=mosaic_cache)
+knobs.check_rate(base_lr=base_lr)
+knobs.check_weights(3, match_weights=match_weights, loss_weights=loss_weights)
+knobs.check_choice(('multistep', 'cosine'), decay=decay)
+knobs.check_choice((None, 'fp16', 'bf16'), amp=amp)
+knobs.check_choice((True, False), ema=ema, frozen_bn=frozen_bn, clip_grad=clip_grad)
+knobs.check_choice((True, False), use_crowd=use_crowd, remove_blank=remove_blank)
+knobs.check_choice(('iou', 'giou', 'diou', 'ciou'), cost_iou_type=cost_iou_type, loss_iou_type=loss_iou_type)
+knobs.check_choice((None, 'torch'), sync_bn=sync_bn)
 if sync_bn and frozen_bn:
-    raise knob_checks.UserError('sync_bn has nothing to average while frozen_bn is True: set frozen_bn to False too')
+    raise knobs.UserError('sync_bn has nothing to average while frozen_bn is True: set frozen_bn to False too')
 
 # ---- Model
 model = dict(

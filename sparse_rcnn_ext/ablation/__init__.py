@@ -1,11 +1,9 @@
 """Tables of configs that differ in one thing: what they are, and what came out."""
 
-from .chart import draw_chart
-from .curves import draw_curves
+from .chart import draw_chart, draw_curves
 from .outcome import Experiment, Outcome, Result, pick_ap, read_cost, read_result, write_json
 from .report import as_json, duration, write_markdown
-from .row_configs import base_of, put_over
-from .settings import fingerprint, last_checkpoint_name, load_base, training_length
+from .row_configs import base_of, fingerprint, last_checkpoint_name, load_base, put_over, training_length
 from .tables import Row, Table, find_table, read_tables
 
 __all__ = [

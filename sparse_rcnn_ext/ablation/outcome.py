@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .tables import Row, Table
 

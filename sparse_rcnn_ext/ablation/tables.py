@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from mmengine.fileio import load
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 class Row(NamedTuple):

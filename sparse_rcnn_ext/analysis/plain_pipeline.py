@@ -9,7 +9,7 @@ from mmdet.datasets import MultiImageMixDataset
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 NEEDED = ('long_side', 'grey', 'crop', 'warp', 'drop', 'train_pipeline')
 

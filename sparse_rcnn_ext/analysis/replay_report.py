@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.batch_replay import IllModule, Replay
-from sparse_rcnn_ext.engine.non_finite import ANOTHER_PROCESS, stage_of
-from sparse_rcnn_ext.engine.saved_batch import SavedBatch, walk_images
+from sparse_rcnn_ext.engine.training.batch_replay import IllModule, Replay
+from sparse_rcnn_ext.engine.training.non_finite import ANOTHER_PROCESS, stage_of
+from sparse_rcnn_ext.engine.training.saved_batch import SavedBatch, walk_images
 
 SHOWN = 12
 """Parameters that are named, at most."""

@@ -8,7 +8,9 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
+
+from .image_files import ImageRequest, read_image
 
 POLICIES = ('stop', 'skip')
 _SECONDS_TO_COUNT = 5
@@ -83,9 +85,6 @@ class ChecksImages:
         return None
 
     def _problem(self, info: dict) -> str | None:
-        # That package imports this one.
-        from .check.image_files import ImageRequest, read_image
-
         file = read_image(ImageRequest(info['img_path'], 'color', 'cv2', tuple((self.backend_args or {}).items())))
         if file.limit != ('', ''):
             return f'is {file.limit[0]} ({file.limit[1]})'

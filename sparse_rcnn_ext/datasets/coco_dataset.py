@@ -9,7 +9,7 @@ from pathlib import Path
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.logging import print_log
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import DATASETS
 
 from .bad_images import ChecksImages

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.fileio import get
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .coco_entries import KEYS, check_entries, some_names
 from .held_out import part_of

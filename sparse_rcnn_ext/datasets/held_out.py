@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.atomic_file import write_atomically
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.checkpoints.atomic_file import write_atomically
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import HOOKS
 
 from .joined import innermost

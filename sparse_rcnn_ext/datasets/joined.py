@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 def settle_classes(dataset: Dataset, setting: str) -> Dataset:

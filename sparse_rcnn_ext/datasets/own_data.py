@@ -16,7 +16,7 @@ The import has to follow ``_base_``: before it, mmengine would take the file for
 
 from pathlib import Path
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .coco_file import load_coco, some_names
 from .held_out import check_fraction, part_of

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 # Where each split's file may lie, below the root: what Roboflow and RF-DETR write, then COCO's own layout, FiftyOne,
 # Label Studio, Supervisely, what our conversions write when told so, and a flat folder.

@@ -9,7 +9,7 @@ import cv2
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import Predictor, UnreadableError
 
 from .scene import Scene, look_at

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from mmengine.structures import InstanceData
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction import LoadedImage, Predictor
 from sparse_rcnn_ext.visualization import StageTrace, trace_stages

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import Predictor
 
 from .handlers import Handlers
-from .page import build_page, describe_limits
-from .style import STYLE, THEME
+from .page import STYLE, THEME, build_page, describe_limits
 
 HOST = '127.0.0.1'
 

@@ -1,1 +1,1 @@
-"""What happens around the model while it trains: checkpoints, hooks and optimizer set-up."""
+"""What happens around the model: its config, its checkpoints, its training, its speed, and hooks into all of it."""

@@ -9,7 +9,7 @@ from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmengine.logging import MMLogger
 
 from sparse_rcnn_ext.datasets.coco_file import CocoFile, some_names
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import METRICS
 
 from .box_evaluation import are_finite, evaluate_boxes

@@ -8,7 +8,7 @@ from mmengine.fileio import get_text, load
 from mmengine.logging import MMLogger
 
 from sparse_rcnn_ext.datasets.convert.crowdhuman import parse_records
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import METRICS
 
 

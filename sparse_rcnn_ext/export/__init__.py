@@ -7,22 +7,43 @@ such files needs the whole stack and ``requirements/deploy.txt``, see ``tools/de
 
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .runtime import Detections, Detector
 
-__all__ = ['ENDINGS', 'PACKAGES', 'RUNTIMES', 'Detections', 'Detector', 'require_packages']
+__all__ = ['FORMATS', 'Detections', 'Detector', 'Format', 'require_packages']
 
-ENDINGS = dict(onnx='.onnx', openvino='.xml', torchscript='.torchscript', tflite='.tflite')
 CONVERTER = 'litert_torch'
-"""Of the last of these: it has an environment of its own, ``make tflite``."""
-PACKAGES = dict(
-    onnx=('onnx', 'onnxscript'), openvino=('onnx', 'onnxscript', 'openvino'), torchscript=(), tflite=(CONVERTER,)
+"""LiteRT's has an environment of its own, ``make tflite``."""
+
+
+class Format(NamedTuple):
+    """What a detector can be written as."""
+
+    ending: str
+    writer: str
+    """``module:function`` of (graph, metadata, file), see :func:`sparse_rcnn_ext.export.files.write_onnx`."""
+    packages: tuple[str, ...] = ()
+    """That writing needs."""
+    runtimes: tuple[str, ...] = ()
+    """That running needs."""
+
+    def write(self, graph: Any, metadata: dict[str, Any], out: Path) -> None:
+        """Write a file of this format, of a ``DetectionGraph``."""
+        resolve_name(self.writer)(graph, metadata, out)
+
+
+_FILES = f'{__name__}.files'
+FORMATS = dict(
+    onnx=Format('.onnx', f'{_FILES}:write_onnx', ('onnx', 'onnxscript'), ('onnxruntime',)),
+    openvino=Format('.xml', f'{_FILES}:write_openvino', ('onnx', 'onnxscript', 'openvino'), ('openvino',)),
+    torchscript=Format('.torchscript', f'{_FILES}:write_torchscript'),
+    tflite=Format('.tflite', f'{_FILES}:write_tflite', (CONVERTER,), ('ai_edge_litert',)),
 )
-"""That writing a format needs."""
-RUNTIMES = dict(onnx=('onnxruntime',), openvino=('openvino',), torchscript=(), tflite=('ai_edge_litert',))
-"""That running it needs."""
 
 
 def require_packages(names: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .graph import INPUTS, OUTPUTS, DetectionGraph
 from .runtime.sessions import KEY
@@ -49,7 +49,7 @@ def write_onnx(graph: DetectionGraph, metadata: dict[str, Any], out: Path) -> No
 
     with quiet(*EXPORTERS), _without_slow_rule(), _without_garbage_collection():
         program = torch.onnx.export(
-            _as_program(graph, metadata),
+            as_program(graph, metadata),
             dynamo=True,
             opset_version=OPSET,
             input_names=INPUTS,
@@ -137,11 +137,6 @@ class _NamedOutputs(nn.Module):
         return dict(zip(OUTPUTS, self.network(images, sizes), strict=True))
 
 
-WRITERS: dict[str, Callable[[DetectionGraph, dict[str, Any], Path], None]] = dict(
-    onnx=write_onnx, openvino=write_openvino, torchscript=write_torchscript, tflite=write_tflite
-)
-
-
 def _example(metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """An input: one image where its size is fixed, else two of any allowed size.
 
@@ -153,7 +148,8 @@ def _example(metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:
     return torch.zeros(batch, 3, height, width), torch.tensor([[height, width]] * batch)
 
 
-def _as_program(graph: DetectionGraph, metadata: dict[str, Any]) -> ExportedProgram:
+def as_program(graph: DetectionGraph, metadata: dict[str, Any]) -> ExportedProgram:
+    """The graph by ``torch.export``, of any or of one size as the metadata say."""
     shapes = None
     if not metadata['size']:
         batch, divisor = Dim('batch'), metadata['pad_divisor']

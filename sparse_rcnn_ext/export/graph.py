@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.batch_norm_folding import fold_batch_norm
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.input_channels import blank_images
+from sparse_rcnn_ext.engine.config.input_channels import blank_images
+from sparse_rcnn_ext.engine.speed.batch_norm_folding import fold_batch_norm
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.models.ablations import RoIAttention
 from sparse_rcnn_ext.models.post_process import top_detections
@@ -17,8 +17,7 @@ from sparse_rcnn_ext.models.proposal_attention import ProposalSelfAttention
 
 from .gathered_rois import GatheredRoIFeatures
 from .half_precision import halve
-from .plain_attention import PlainAttention
-from .same_padding import fix_same_padding
+from .plain_layers import PlainAttention, fix_same_padding
 
 INPUTS = ('images', 'sizes')
 OUTPUTS = ('boxes', 'scores', 'labels')

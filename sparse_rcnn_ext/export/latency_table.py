@@ -14,20 +14,18 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.analysis import inference_size
-from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
-from sparse_rcnn_ext.engine.config_parts import is_part, part_name, scope_of
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export import ENDINGS, RUNTIMES
+from sparse_rcnn_ext.analysis.benchmark.report import machine_facts
+from sparse_rcnn_ext.engine.config.config_parts import is_part, part_name, scope_of
+from sparse_rcnn_ext.engine.config.pipeline_steps import inference_size
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.export import FORMATS
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction import Predictor
 from sparse_rcnn_ext.registry import MODELS
 
-from .check import TOLERANCES, run_eager, run_file
-from .comparison import Difference, compare
-from .files import WRITERS, convert_to_openvino, write_onnx
+from .check import TOLERANCES, Difference, compare, run_eager, run_file, time_in_turns
+from .files import convert_to_openvino, write_onnx
 from .graph import DetectionGraph
-from .latency import time_in_turns
 from .metadata import describe
 from .quantization import FORMATS as FORMATS_OF_INT8
 from .quantization import PRECISION, quantize
@@ -104,7 +102,7 @@ def measure(
         cfg: Of the detector.
         detector: On the CPU, in eval mode.
         classes: Their names.
-        formats: Names of ``ENDINGS``, one file each.
+        formats: Names of ``FORMATS``, one file each.
         dynamic: Whether the files take any size.
         rounds: Measurements of each.
         folder: For the files.
@@ -141,7 +139,7 @@ def measure(
     facts = {
         'model': f'{Path(cfg.filename).name}, {metadata["stages"]} stages, {metadata["proposals"]} proposals',
         'image': f'one of {width} × {height} pixels; files of {"any" if dynamic else "fixed"} size',
-        'runtimes': ', '.join(f'{name} {version(name)}' for kind in formats for name in RUNTIMES[kind]),
+        'runtimes': ', '.join(f'{name} {version(name)}' for kind in formats for name in FORMATS[kind].runtimes),
     }
     rows = [Row(name, seconds[name], differences.get(name), sizes.get(name)) for name in runs]
     return rows, {name: text for name, text in facts.items() if text} | machine_facts('cpu')
@@ -150,10 +148,10 @@ def measure(
 def _write(name: str, graph: DetectionGraph, metadata: dict[str, Any], image: np.ndarray, folder: Path) -> Path:
     """The file of a row. ONNX, which others are made of and which takes a minute, is written once."""
     kind = name.removesuffix(INT8)
-    path = folder / (('int8' if name.endswith(INT8) else 'float32') + ENDINGS[kind])
-    onnx = path.with_suffix(ENDINGS['onnx'])
+    path = folder / (('int8' if name.endswith(INT8) else 'float32') + FORMATS[kind].ending)
+    onnx = path.with_suffix(FORMATS['onnx'].ending)
     if kind not in FORMATS_OF_INT8:  # nor made of ONNX
-        WRITERS[kind](graph, metadata, path)
+        FORMATS[kind].write(graph, metadata, path)
     elif not onnx.exists() and name.endswith(INT8):
         quantize(_write('onnx', graph, metadata, image, folder), [image], onnx, graph.detector)
     elif not onnx.exists():

@@ -1,17 +1,28 @@
-"""Brings an exported detector to integers of 8 bits."""
+"""Brings an exported detector to integers of 8 bits, by images that are like those it will see."""
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from mmcv.cnn.bricks.transformer import FFN
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from sparse_rcnn_ext.datasets.joined import find_image
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.prediction.image_file import UnreadableError, read_image
+from sparse_rcnn_ext.prediction.sources import find_sources
 
 from .files import convert_to_openvino, quiet, write_onnx
 from .graph import DetectionGraph
@@ -119,3 +130,52 @@ def _float_weights(detector: SparseRCNN) -> Iterator[Tensor]:
             yield from (layer.weight.detach() for layer in layers[:-1])
         elif isinstance(part, nn.Linear) and TOWERS & {*name.split('.')}:
             yield part.weight.detach()
+
+
+SPLITS = ('train', 'val', 'test')
+SEED = 0
+
+
+def calibration_images(cfg: Config, source: str, count: int) -> Iterator[np.ndarray]:
+    """Images as they are before any pipeline, drawn without repetition, the same ones each time; with progress.
+
+    Args:
+        cfg: Of which a split is taken.
+        source: One of :data:`SPLITS`, or a folder.
+        count: How many; fewer where there are not so many.
+
+    Returns:
+        Each (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: If there are none, or one cannot be read.
+    """
+    paths = _split(cfg, source) if source in SPLITS else _folder(source)
+    return _read(random.Random(SEED).sample(paths, min(count, len(paths))))
+
+
+def _read(paths: Sequence[str]) -> Iterator[np.ndarray]:
+    """With a bar that starts when the first is taken."""
+    for path in tqdm(paths, desc='calibration', unit='image'):
+        try:
+            yield read_image(Path(path))[..., ::-1]
+        except UnreadableError as error:
+            raise UserError(f'--calibrate: {path} cannot be read ({error}): take it out') from error
+
+
+def _split(cfg: Config, split: str) -> list[str]:
+    if not cfg.get(f'{split}_dataloader'):
+        raise UserError(f'{cfg.filename} has no {split}_dataloader: give --calibrate a folder of images')
+    check_data_paths(cfg, (split,))
+    init_default_scope(scope_of(cfg))
+    dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+    places = (find_image(dataset, index) for index in range(len(dataset)))
+    return [part.get_data_info(place)['img_path'] for part, place in places]
+
+
+def _folder(folder: str) -> list[str]:
+    sources, problems = find_sources([folder])
+    paths = [source.path for source in sources if not source.is_video]
+    if not paths:
+        raise UserError(f'--calibrate: {problems[0] if problems else f"{folder} has no images"}')
+    return paths

@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import Module
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs

@@ -5,7 +5,7 @@ from typing import Any
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.registry import Registry
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import MODELS, SCOPE, TASK_UTILS
 
 

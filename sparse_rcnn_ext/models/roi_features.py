@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.bag_pooling import BagGradients, pool_bags, share_rows
 from sparse_rcnn_ext.registry import MODELS
 

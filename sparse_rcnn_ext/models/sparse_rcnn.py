@@ -6,7 +6,7 @@ from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.fitting_parts import check_classes, check_levels, check_strides
 from sparse_rcnn_ext.models.own_parts import build_own, check_keys
 from sparse_rcnn_ext.models.post_process import inside_image, top_detections

@@ -14,7 +14,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 from torch.nn import Module
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 SETTING = 'model.criterion.'
 CLASS_LOSSES = (

@@ -1,11 +1,9 @@
 """Detections in images, videos and webcams: tools/predict.py."""
 
-from .coco_files import CocoFiles
-from .coco_ids import AnnotationIds, CocoIds
-from .drawing import draw_detections
+from .coco_files import AnnotationIds, CocoFiles, CocoIds
 from .exported import ExportedPredictor
 from .image_file import UnreadableError, read_image
-from .picture_files import PictureFiles
+from .picture_files import PictureFiles, draw_detections
 from .pipeline import InferencePipeline, LoadedImage
 from .predictor import Predictor
 from .run import Detector, Sink, Summary, predict_all

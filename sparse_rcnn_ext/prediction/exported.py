@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export import Detector
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.export.runtime import Detector
 
 from .image_file import read_image
 from .pipeline import LoadedImage

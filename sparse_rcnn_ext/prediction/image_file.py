@@ -7,7 +7,7 @@ import mmcv
 import numpy as np
 from PIL.Image import DecompressionBombError
 
-from sparse_rcnn_ext.datasets.pixel_limit import over_opencv_limit
+from sparse_rcnn_ext.datasets.image_files import over_opencv_limit
 
 _NO_IMAGE = 'no image, or one that is cut off or damaged'
 

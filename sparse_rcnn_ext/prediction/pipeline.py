@@ -11,7 +11,7 @@ from mmcv.transforms import Compose, LoadImageFromFile
 from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 
 from sparse_rcnn_ext.datasets.image_loading import as_picture, load_image
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .image_file import TooLargeError, UnreadableError, explain, read_bytes, read_image
 

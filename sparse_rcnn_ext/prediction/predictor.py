@@ -1,8 +1,9 @@
-"""A detector for files and for images in memory."""
+"""A detector, from a checkpoint read without running code from it, for files and for images in memory."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 from mmdet.apis import DetInferencer
@@ -13,15 +14,17 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import nn
 
-from sparse_rcnn_ext.engine.config_parts import scope_of
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.input_channels import channel_problem
-from sparse_rcnn_ext.engine.pipeline_steps import pipeline_of_tests
-from sparse_rcnn_ext.engine.run_config import check_device
+from sparse_rcnn_ext.engine.checkpoints.checkpoint_file import read_checkpoint
+from sparse_rcnn_ext.engine.checkpoints.state_fit import compare_states, refuse_official_names
+from sparse_rcnn_ext.engine.config.config_parts import part_class, scope_of
+from sparse_rcnn_ext.engine.config.input_channels import channel_problem
+from sparse_rcnn_ext.engine.config.paths import walk_datasets
+from sparse_rcnn_ext.engine.config.pipeline_steps import pipeline_of_tests
+from sparse_rcnn_ext.engine.config.run_config import check_device
+from sparse_rcnn_ext.errors import UserError
 
 from .image_file import UnreadableError
 from .pipeline import InferencePipeline, LoadedImage
-from .weights import class_names, load_weights, read_weights
 
 
 class Predictor(DetInferencer):
@@ -114,3 +117,62 @@ def _num_classes(detector: nn.Module) -> int:
         if 'bbox_head' in name.split('.') and type(getattr(part, 'num_classes', None)) is int:
             return part.num_classes
     raise UserError(f'a {type(detector).__name__} has no bbox_head with num_classes: give the config of a detector')
+
+
+def read_weights(source: str) -> dict:
+    """Read a checkpoint on the CPU, see :func:`~sparse_rcnn_ext.engine.checkpoints.checkpoint_file.read_checkpoint`.
+
+    Raises:
+        UserError: If it cannot be had, is no checkpoint, or could run code.
+    """
+    try:
+        return read_checkpoint(source)
+    except URLError as error:
+        raise UserError(f'cannot download {source} ({error}): give a local copy of it') from error
+
+
+def load_weights(detector: nn.Module, checkpoint: dict, path: str) -> None:
+    """Load a checkpoint into a detector, all of it.
+
+    Args:
+        detector: The model.
+        checkpoint: A state dict, or a dict that has one as ``state_dict``.
+        path: Where it was read from, for the message.
+
+    Raises:
+        UserError: If a parameter differs or is missing.
+    """
+    refuse_official_names(checkpoint, path)
+    state = checkpoint.get('state_dict', checkpoint)
+    state = {name.removeprefix('module.'): value for name, value in state.items()}
+    fit = compare_states(detector.state_dict(), state)
+    if fit.phrases:
+        raise UserError(f'{path} does not fit the config; {fit}: {fit.advice}')
+    detector.load_state_dict(state, strict=False)
+
+
+def class_names(checkpoint: dict, cfg: Config, num_classes: int) -> tuple[str, ...]:
+    """The names of the classes in the order of the labels, of the checkpoint or, where it has none, of the config.
+
+    Args:
+        checkpoint: As the Runner of mmengine saves it, or of mmdet 2.
+        cfg: The config of a test.
+        num_classes: Of the model.
+
+    Raises:
+        UserError: If neither names as many.
+    """
+    meta = checkpoint.get('meta') or {}
+    owners = [meta.get('dataset_meta') or {}, meta]
+    for _, dataset in walk_datasets(cfg.get('test_dataloader'), 'test_dataloader'):
+        kind = part_class(dataset, 'test_dataloader', scope_of(cfg))
+        owners += [dataset.get('metainfo') or {}, getattr(kind, 'METAINFO', {})]
+    for owner in owners:
+        names = owner.get('classes') or owner.get('CLASSES') or ()
+        names = (names,) if isinstance(names, str) else tuple(names)
+        if len(names) == num_classes:
+            return names
+    raise UserError(
+        f'neither the checkpoint nor the config has names for {num_classes} classes: '
+        'set test_dataloader.dataset.metainfo.classes'
+    )

@@ -1,8 +1,11 @@
-"""From sources to files, a batch at a time."""
+"""From sources to files, a batch at a time; Ctrl-C is a wish, not an accident."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
+from threading import Event, current_thread, main_thread
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,7 +14,6 @@ from tqdm import tqdm
 
 from sparse_rcnn_ext.models.post_process import inside_image
 
-from .ctrl_c import note_ctrl_c
 from .frames import Frame, Reader, count_frames, read_frames
 from .pipeline import LoadedImage
 from .sources import Source
@@ -127,3 +129,25 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     frames = iter(frames)
     while batch := list(islice(frames, size)):
         yield batch
+
+
+@contextmanager
+def note_ctrl_c() -> Iterator[Event]:
+    """An event that the first Ctrl-C sets, so that nothing is broken off while it is written; the second interrupts.
+
+    Where Python's own handler is not in place, or in another thread than the main one, everything stays as it is.
+    """
+    wish = Event()
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield wish
+        return
+
+    def note(*_) -> None:
+        wish.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield wish
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

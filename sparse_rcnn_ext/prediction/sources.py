@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 from mmdet.apis.det_inferencer import IMG_EXTENSIONS
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv')
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import to_rgba
 
 from .chart import FAINT, SERIES, Chart, draw_lines, new_chart
-from .judgement import STATS, Judgement
+from .outcomes import STATS, Judgement
 
 MAX_BARS = 80
 MAX_CURVES = 6

@@ -1,12 +1,16 @@
-"""What kinds of errors cost how much AP: TIDE (https://arxiv.org/abs/2008.08115), computed by its authors' library."""
+"""What kinds of errors cost how much AP, by TIDE (https://arxiv.org/abs/2008.08115), and the chart of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from pycocotools.coco import COCO
 from tidecv import TIDE, Data
 from tidecv.errors.main_errors import FalseNegativeError, FalsePositiveError, MissedError
 from tidecv.quantify import TIDERun
+
+from .chart import RIGHT, WRONG, Chart, new_chart
 
 MATCH_IOU, NOTHING_IOU = 0.5, 0.1
 _MAX_DETECTIONS = 100
@@ -96,3 +100,28 @@ def _evaluate(truth: COCO, found: Sequence[dict], score_thr: float) -> TIDERun:
                 detections.add_detection(result['img_id'], label, score, [left, top, right - left, bottom - top])
     # Not through TIDE(), which changes matplotlib's settings for good.
     return TIDERun(objects, detections, MATCH_IOU, NOTHING_IOU, TIDE.BOX, _MAX_DETECTIONS)
+
+
+def draw_errors(split: ErrorSplit, folder: Path) -> Chart:
+    """Write errors.png: what each kind of error costs, and how often it happens."""
+    charts: list[Chart] = []
+    with new_chart(folder, 'errors', 'Errors by kind', (8.6, 3.0), charts) as figure:
+        cost, count = figure.subplots(1, 2, sharey=True)
+        names = [kind.name for kind in split.kinds]
+        _draw_bars(cost, [kind.ap50_lost for kind in split.kinds], RIGHT, lambda value: f'{value:.3f}')
+        cost.set_title(f'AP50 lost, of the {1 - split.ap50:.3f} below 1')
+        _draw_bars(count, [kind.count for kind in split.kinds], WRONG, lambda value: f'{value:,}')
+        count.set_title(f'how many, at scores of at least {split.score_thr:g}')
+        cost.set_yticks(range(len(names)), names)
+        cost.set_ylim(len(names) - 0.4, -0.6)
+    return charts[0]
+
+
+def _draw_bars(axes: Axes, values: Sequence[float], color: tuple, write: Callable[[float], str]) -> None:
+    axes.barh(range(len(values)), values, 0.65, color=color)
+    for place, value in enumerate(values):
+        axes.annotate(write(value), (value, place), (4, 0), textcoords='offset points', va='center')
+    axes.set_xlim(0, 1.2 * max(*values, 1e-9))
+    axes.set_xticks([])
+    axes.spines['bottom'].set_visible(False)
+    axes.tick_params(axis='y', left=False)

@@ -14,13 +14,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.datasets.joined import find_image, image_ids, settle_classes
-from sparse_rcnn_ext.engine.config_parts import scope_of
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
 from sparse_rcnn_ext.models import SparseRCNN
-from sparse_rcnn_ext.prediction.weights import load_weights, read_weights
+from sparse_rcnn_ext.prediction.predictor import load_weights, read_weights
 
-from .judgement import Judgement, judge
-from .outcomes import ImageOutcome, judge_images
+from .outcomes import ImageOutcome, Judgement, judge, judge_images
 from .predictions import Predictions, predict_stages
 from .truth import read_truth
 

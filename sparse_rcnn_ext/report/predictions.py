@@ -1,12 +1,15 @@
-"""The detections of every stage on a data set, from one pass."""
+"""The detections of every stage on a data set, from one pass, or those in a file of COCO's result format."""
 
+import json
 import os
+from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmdet.datasets import BaseDetDataset
+from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.models.detectors import BaseDetector
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
@@ -14,7 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
+from sparse_rcnn_ext.datasets.coco_file import CocoFile
 from sparse_rcnn_ext.datasets.joined import image_ids
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.models.post_process import top_detections
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors
@@ -98,3 +103,51 @@ def _all_stages(model: SparseRCNN, batch: dict) -> tuple[list[list[tuple[Tensor,
 
 def _record(image_id: int | str, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict:
     return dict(img_id=image_id, bboxes=boxes.cpu().numpy(), scores=scores.cpu().numpy(), labels=labels.cpu().numpy())
+
+
+def read_results(path: Path, dataset: BaseDetDataset) -> list[dict]:
+    """Read what ``tools/test.py --out`` writes.
+
+    Args:
+        path: A list of ``image_id``, ``category_id``, ``bbox`` (left, top, width, height in pixels) and ``score``.
+        dataset: In COCO's format; categories that are none of its classes are left out.
+
+    Returns:
+        One entry for each image of the data set, in its order, see :class:`Predictions`.
+
+    Raises:
+        UserError: If the file cannot be read so, or names an image that the data set does not have.
+    """
+    if not isinstance(dataset, CocoDataset):
+        kind = type(dataset).__name__
+        raise UserError(f'{path} numbers images as COCO does, and the data set is a {kind}: give a checkpoint')
+    coco = CocoFile(dataset.ann_file, dataset.backend_args)
+    labels = {
+        key: label for label, key in enumerate(coco.ids_of(dataset.metainfo['classes'], may_lack=dataset.test_mode))
+    }
+    by_image = defaultdict(list)
+    try:
+        for entry in json.loads(path.read_text(encoding='utf-8')):
+            left, top, width, height = map(float, entry['bbox'])
+            if entry['category_id'] in labels:
+                box = (left, top, left + width, top + height)
+                by_image[entry['image_id']].append((*box, float(entry['score']), labels[entry['category_id']]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f'no {error}' if isinstance(error, KeyError) else error
+        raise UserError(f"{path} cannot be read as detections in COCO's result format: {reason}") from error
+    ids = [dataset.get_data_info(index)['img_id'] for index in range(len(dataset))]
+    unknown = [image_id for image_id in by_image if image_id not in set(ids)]
+    if unknown:
+        raise UserError(f'{path} has detections in the image {unknown[0]!r}, which {dataset.ann_file} does not have')
+    found = []
+    for image_id in ids:
+        rows = np.array(sorted(by_image[image_id], key=lambda row: -row[4]), dtype=float).reshape(-1, 6)
+        found.append(
+            dict(
+                img_id=image_id,
+                bboxes=rows[:, :4].astype(np.float32),
+                scores=rows[:, 4].astype(np.float32),
+                labels=rows[:, 5].astype(int),
+            )
+        )
+    return found

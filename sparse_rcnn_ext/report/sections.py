@@ -11,15 +11,12 @@ from sparse_rcnn_ext.ablation.run_logs import training_seconds
 
 from .accuracy_charts import draw_classes, draw_confusion, draw_precision_recall, draw_stages
 from .box_charts import draw_proposals, draw_sizes_and_counts
-from .error_chart import draw_errors
-from .error_split import split_errors
+from .error_split import draw_errors, split_errors
 from .evidence import Evidence
-from .judgement import STATS
-from .outcomes import MIN_IOU, confusion_matrix
+from .outcomes import MIN_IOU, STATS, confusion_matrix
 from .page import Section, Table, embed_picture
 from .pictures import draw_middling_stages, draw_worst_and_best
-from .run_files import read_environment
-from .run_log import RunLog
+from .run_files import RunLog, read_environment
 from .training_charts import draw_accuracy, draw_learning_rate, draw_losses
 
 _ERROR_IMAGES = 1000

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .chart import FAINT, Chart, draw_lines, new_chart
-from .run_log import RunLog
+from .run_files import RunLog
 
 _SMOOTHING = 0.05  # of the logged points, the width of the window
 _HIGH = 3  # times the last third's greatest loss: above that the axis ends

@@ -7,14 +7,13 @@ from pathlib import Path
 from mmdet.datasets import BaseDetDataset
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint
+from sparse_rcnn_ext.engine.config.paths import make_folder
+from sparse_rcnn_ext.engine.config.run_config import check_checkpoint
+from sparse_rcnn_ext.errors import UserError
 
 from .evidence import gather_evidence
 from .page import write_page
-from .run_files import find_checkpoint, find_config
-from .run_log import read_run_log
+from .run_files import find_checkpoint, find_config, read_run_log
 from .sections import make_sections
 
 

@@ -1,10 +1,9 @@
 """Matching of proposals and ground truth."""
 
 from .hungarian_assigner import HungarianAssigner
-from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost
+from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost, SoftmaxCost
 from .one_to_many_assigner import OneToManyAssigner
 from .position_modulated_cost import PositionModulatedCost
-from .softmax_cost import SoftmaxCost
 
 __all__ = [
     'BBoxL1Cost',

@@ -5,7 +5,8 @@ from torch import Tensor
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
-from sparse_rcnn_ext.task_modules.pairwise_giou import pairwise_giou
+
+from .match_costs import pairwise_giou
 
 
 @TASK_UTILS.register_module()

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 from mmengine.logging import print_log
 
-from sparse_rcnn_ext.engine.font_file import FONT, font_file
+from sparse_rcnn_ext.engine.config.paths import FONT, font_file
 
 BASE = 'DejaVu Sans'
 """Comes with matplotlib."""

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from sparse_rcnn_ext.datasets.joined import settle_classes
-from sparse_rcnn_ext.engine.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
 
 from .detections import draw_detections
 from .stages import draw_stages

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sparse_rcnn_ext.ablation import Outcome, draw_curves
-from sparse_rcnn_ext.ablation.curves import mean_curve
+from sparse_rcnn_ext.ablation.chart import mean_curve
 from sparse_rcnn_ext.visualization.palette import PALETTE
 from tests.ablation.examples import experiment, outcome
 

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from sparse_rcnn_ext.ablation import base_of, load_base, put_over
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 ROWS = sorted((Path(__file__).resolve().parents[2] / 'configs/sparse_rcnn/ablations').glob('*.py'))
 

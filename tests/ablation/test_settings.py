@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from sparse_rcnn_ext.ablation import fingerprint, last_checkpoint_name, load_base, training_length
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 QUICKSTART = 'configs/sparse_rcnn/sparse-rcnn_lite0_fpn_shapes.py'
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparse_rcnn_ext.ablation import find_table, read_tables
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 GOOD = """
 - name: stages

@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 
 from sparse_rcnn_ext.analysis.pipeline_speed import recipe_variants
 from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.configs.recipe_640 import turn
 
 SIDE = 96

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sparse_rcnn_ext.analysis.replay_report import Source, verdict, write_report
-from sparse_rcnn_ext.engine.batch_replay import IllModule, Replay
-from sparse_rcnn_ext.engine.saved_batch import SavedBatch
+from sparse_rcnn_ext.engine.training.batch_replay import IllModule, Replay
+from sparse_rcnn_ext.engine.training.saved_batch import SavedBatch
 
 NAN, INF = math.nan, math.inf
 GOOD = Replay({'loss': 1.5, 's0.loss_cls': 1.5}, None, [], None)

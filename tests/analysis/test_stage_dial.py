@@ -7,8 +7,14 @@ import torch
 from matplotlib.axes import Axes
 from mmdet.structures import DetDataSample
 
-from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
-from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
+from sparse_rcnn_ext.analysis.stage_dial import (
+    DialRow,
+    as_json,
+    draw_chart,
+    measure_latencies,
+    measure_precisions,
+    write_markdown,
+)
 from tests.models.small_model import STAGES, build_model
 
 ROWS = [

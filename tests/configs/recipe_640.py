@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 
 RECIPE = Path(__file__).resolve().parents[2] / 'configs/sparse_rcnn/sparse-rcnn_r50_fpn_128-proposals_640-3x_coco.py'
 

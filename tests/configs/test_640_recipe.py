@@ -7,8 +7,8 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.amp_optim_wrapper import AmpOptimWrapper
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.speed.amp_optim_wrapper import AmpOptimWrapper
+from sparse_rcnn_ext.errors import UserError
 from tests.configs.recipe_640 import RECIPE, train_one_weight, turn
 
 BAND = {

@@ -12,10 +12,10 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 
 from sparse_rcnn_ext.ablation import put_over
-from sparse_rcnn_ext.datasets.convert.output import write_splits
+from sparse_rcnn_ext.datasets.convert.coco_json import write_splits
 from sparse_rcnn_ext.datasets.convert.voc import convert_voc
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
+from sparse_rcnn_ext.errors import UserError
 from tests.configs.recipe_640 import OneWeight
 from tests.durability.small_training import train
 

@@ -7,8 +7,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
+from sparse_rcnn_ext.errors import UserError
 
 RECIPES = Path(__file__).resolve().parents[2] / 'configs/sparse_rcnn'
 NAMES = ['sparse-rcnn_r50_fpn_own-data.py', 'sparse-rcnn_lite0_fpn_own-data.py']

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sparse_rcnn_ext.convert import read_weights, write_official, write_ours
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 STATE = {'a.weight': torch.arange(6.0).reshape(2, 3), 'b': torch.tensor([1, 2]), 'c': torch.tensor(0.5).double()}
 

@@ -6,7 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from sparse_rcnn_ext.convert import find_fitting_config
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.convert.official_model import RECIPES, our_state
 
 DEPTH = 'model.backbone.depth'

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparse_rcnn_ext.convert import is_softmax, official_to_ours, ours_to_official
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.convert.official_model import our_state
 
 SOME = {

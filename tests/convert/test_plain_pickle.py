@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparse_rcnn_ext.convert.plain_pickle import RefusedError, load_plain_pickle
+from sparse_rcnn_ext.convert.checkpoint_files import RefusedError, load_plain_pickle
 
 CONTENT = {
     'model': OrderedDict(weight=np.arange(6, dtype=np.float32).reshape(2, 3), empty=np.empty((0, 4), np.float64)),

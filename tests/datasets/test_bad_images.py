@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from torch.utils.data import DataLoader, _utils
 
 from sparse_rcnn_ext.datasets import CocoDataset
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import HEIGHT, WIDTH, cats_and_dogs, write
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]

@@ -7,7 +7,7 @@ from mmengine.registry import DATASETS
 
 from sparse_rcnn_ext.datasets import CocoDataset
 from sparse_rcnn_ext.datasets.image_pool import POOL_KEY
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import CAT, DOG, box, cats_and_dogs, image, write
 
 

@@ -6,7 +6,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from sparse_rcnn_ext.datasets.coco_file import CocoFile, load_coco, some_names
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import box, cats_and_dogs, image, write
 
 

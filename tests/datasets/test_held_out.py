@@ -8,7 +8,7 @@ from numpy.random import default_rng
 from torch.utils.data import ConcatDataset, DataLoader
 
 from sparse_rcnn_ext.datasets.held_out import HeldOutHook, part_of
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.engine.hooks.small_runner import Names, SmallDetector, make_runner
 
 

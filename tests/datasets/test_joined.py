@@ -5,7 +5,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from sparse_rcnn_ext.datasets.joined import find_image, image_ids, innermost, listed, refuse_shared_ids, settle_classes
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 class OneImage(BaseDataset):

@@ -5,7 +5,8 @@ from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.datasets.learnable import check_boxes, shared_files
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import box, cats_and_dogs, write
 
 

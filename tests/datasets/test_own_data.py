@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from sparse_rcnn_ext.datasets import own_data
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import categories, cats_and_dogs, write
 
 SPLITS = ('train', 'val', 'test')

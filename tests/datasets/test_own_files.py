@@ -11,8 +11,8 @@ from mmengine.registry import METRICS
 
 from sparse_rcnn_ext.datasets import own_data
 from sparse_rcnn_ext.datasets.held_out import part_of
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.test_own_data import LAYOUTS, SPLITS, build, make
 from tests.datasets.tiny_coco import cats_and_dogs, write
 

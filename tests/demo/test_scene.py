@@ -6,8 +6,8 @@ import torch
 from mmengine.config import Config
 
 from sparse_rcnn_ext.demo import look_at, require_stages, show
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_config import stop_early
+from sparse_rcnn_ext.engine.config.run_config import stop_early
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.post_process import inside_image
 from sparse_rcnn_ext.prediction import Predictor
 

@@ -72,6 +72,11 @@ RUNS_IT = {
     "--cfg-options 'test_dataloader.dataset.pipeline.1.scale=(640,640)'": [
         'tests/tools/test_export_latency.py::test_every_format_by_default_and_without_weights'
     ],
+    'python tools/analysis/export_latency.py configs/sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py --threads 2 --int8 '
+    "--formats onnx openvino --cfg-options 'test_dataloader.dataset.pipeline.1.scale=(640,640)'": [
+        'tests/tools/test_export_latency.py::test_every_format_by_default_and_without_weights',
+        'tests/tools/test_export_latency.py::test_a_trained_model_and_a_file',
+    ],
     **{
         f'python tools/deploy/export.py CONFIG CHECKPOINT {options}': [
             'tests/tools/test_export.py::test_onnx_is_written_and_checked'

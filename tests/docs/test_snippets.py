@@ -63,7 +63,7 @@ def test_messages_are_those_of_the_code(repo_dir):
 
 def test_own_proposal_boxes(repo_dir, tmp_path, monkeypatch):
     """The example of a part of one's own, as a module beside the config."""
-    part, child = python_blocks(page(repo_dir, 'architecture.md'))
+    part, child = python_blocks(page(repo_dir, 'architecture.md'))[:2]
     (tmp_path / 'my_boxes.py').write_text(part)
     monkeypatch.syspath_prepend(tmp_path)
     try:
@@ -111,10 +111,10 @@ def test_links_lead_somewhere(repo_dir, name):
             assert anchor in {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles}, anchor
 
 
-def test_picture_is_the_one_of_the_script(repo_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize('script', ['draw_architecture', 'draw_rooms'])
+def test_picture_is_the_one_of_the_script(script, repo_dir, tmp_path, monkeypatch):
     """Up to the rendering of another matplotlib or font."""
-    script = repo_dir / 'docs/draw_architecture.py'
-    spec = importlib.util.spec_from_file_location('draw_architecture', script)
+    spec = importlib.util.spec_from_file_location(script, repo_dir / f'docs/{script}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr('sys.argv', ['draw', str(tmp_path / 'it.png')])

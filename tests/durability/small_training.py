@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import ConcatDataset, Dataset
 
-from sparse_rcnn_ext.engine.launch import join_job
+from sparse_rcnn_ext.engine.config.launch import join_job
 from tests.durability.slow_saving import slow_saving
 
 OURS = dict(

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.run_config import switch_amp
+from sparse_rcnn_ext.engine.config.run_config import switch_amp
 from tests.durability.conftest import SOAK
 from tests.durability.shapes_training import RECIPE, REPO, shapes_config
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from tests.durability.compare import differences
 from tests.durability.conftest import SOAK, TORCHRUN
 from tests.durability.shapes_training import shapes_config

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import HEIGHT, WIDTH, box, cats_and_dogs, image, write
 
 NAMES = ('cat', 'dog', 'owl')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
 from sparse_rcnn_ext.evaluation.coco_numbers import recall_names
 

@@ -5,7 +5,7 @@ import pytest
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from numpy.random import default_rng
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric, coco_metric
 from tests.evaluation.random_boxes import random_truth, write_json
 from tests.evaluation.test_coco_backends import IDS, compute, equal, mask_of, random_case

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import HEIGHT, WIDTH, person, write_odgt
 
 Boxes = list[list[float]]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from sparse_rcnn_ext.export import ENDINGS, PACKAGES, RUNTIMES
-from sparse_rcnn_ext.export.files import WRITERS, convert_to_openvino
+from sparse_rcnn_ext.export import FORMATS
+from sparse_rcnn_ext.export.files import convert_to_openvino
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.models import SparseRCNN
@@ -31,9 +31,9 @@ def export(tiny_recipe: Config, tiny_detector: SparseRCNN, made_once) -> Export:
     """``export(format, dynamic=…, half=…)``: a file of the tiny detector, written once; skips without its runtime."""
 
     def write(kind: str, dynamic: bool = True, half: bool = False) -> Path:
-        for name in PACKAGES[kind] + RUNTIMES[kind]:
+        for name in FORMATS[kind].packages + FORMATS[kind].runtimes:
             pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
-        file = f'tiny{ENDINGS[kind]}'
+        file = f'tiny{FORMATS[kind].ending}'
 
         def fill(folder: Path) -> None:
             metadata = describe(tiny_recipe, tiny_detector, tiny_recipe.classes, dynamic, half)
@@ -41,7 +41,9 @@ def export(tiny_recipe: Config, tiny_detector: SparseRCNN, made_once) -> Export:
                 # What its writer does but for another ONNX export of seconds.
                 convert_to_openvino(write('onnx', dynamic, half), metadata, folder / file)
             else:
-                WRITERS[kind](DetectionGraph(tiny_detector, metadata['pad_divisor'], half), metadata, folder / file)
+                FORMATS[kind].write(
+                    DetectionGraph(tiny_detector, metadata['pad_divisor'], half), metadata, folder / file
+                )
 
         return made_once(f'{kind}-{"dynamic" if dynamic else "fixed"}-{"half" if half else "single"}', fill) / file
 

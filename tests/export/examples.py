@@ -13,12 +13,11 @@ from mmengine.structures import InstanceData
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparse_rcnn_ext.export import Detector
-from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
-from sparse_rcnn_ext.export.comparison import compare
+from sparse_rcnn_ext.export.check import TOLERANCES, compare, run_eager, run_file
 from sparse_rcnn_ext.export.runtime.network_input import Batch
 from sparse_rcnn_ext.models import SparseRCNN
 
-FORMATS = ('onnx', 'openvino', 'torchscript')
+KINDS = ('onnx', 'openvino', 'torchscript')
 
 TINY = {
     'model.backbone.depth': 18,

@@ -13,10 +13,9 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
-from sparse_rcnn_ext.export import ENDINGS, Detector
-from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
-from sparse_rcnn_ext.export.comparison import compare
-from sparse_rcnn_ext.export.files import WRITERS, convert_to_openvino
+from sparse_rcnn_ext.export import FORMATS, Detector
+from sparse_rcnn_ext.export.check import TOLERANCES, compare, run_eager, run_file
+from sparse_rcnn_ext.export.files import convert_to_openvino
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime.network_input import Batch
@@ -31,11 +30,11 @@ TOLERANCE = TOLERANCES['float32']
 def write(kind: str, folder: Path, recipe: Config, detector: nn.Module) -> Path:
     """The file of a format."""
     metadata = describe(recipe, detector, recipe.classes, dynamic=True, half=False)
-    path = folder / f'full{ENDINGS[kind]}'
+    path = folder / f'full{FORMATS[kind].ending}'
     if kind == 'openvino':
-        convert_to_openvino(folder / f'full{ENDINGS["onnx"]}', metadata, path)
+        convert_to_openvino(folder / f'full{FORMATS["onnx"].ending}', metadata, path)
     else:
-        WRITERS[kind](DetectionGraph(detector, metadata['pad_divisor']), metadata, path)
+        FORMATS[kind].write(DetectionGraph(detector, metadata['pad_divisor']), metadata, path)
     return path
 
 

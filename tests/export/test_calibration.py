@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export.calibration import calibration_images
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.export.quantization import calibration_images
 from tests.export.examples import read_recipe
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparse_rcnn_ext.export import Detections
-from sparse_rcnn_ext.export.comparison import Tolerance, compare
+from sparse_rcnn_ext.export.check import Tolerance, compare
 
 TOLERANCE = Tolerance(iou=0.999, score=1e-3)
 

@@ -11,17 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export import ENDINGS, PACKAGES, Detector, files
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.export import FORMATS, Detector, files
 from sparse_rcnn_ext.export.check import run_eager
-from sparse_rcnn_ext.export.files import WRITERS
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime.network_input import Batch
-from tests.export.examples import FORMATS, TINY, build_detector, check_parity, read_images, read_recipe
+from tests.export.examples import KINDS, TINY, build_detector, check_parity, read_images, read_recipe
 
 
-@pytest.mark.parametrize('kind', FORMATS)
+@pytest.mark.parametrize('kind', KINDS)
 def test_any_number_of_any_size(export, tiny_detector, shared_dir, kind):
     file = Detector(export(kind), threads=1)
     images = read_images(shared_dir, 4)
@@ -33,7 +32,7 @@ def test_any_number_of_any_size(export, tiny_detector, shared_dir, kind):
             assert check_parity(file, tiny_detector, batch) > 10 * len(batch)
 
 
-@pytest.mark.parametrize('kind', FORMATS)
+@pytest.mark.parametrize('kind', KINDS)
 def test_fixed_size(export, tiny_detector, shared_dir, kind):
     file = Detector(export(kind, dynamic=False), threads=1)
     assert file.metadata['size'] == [96, 160]
@@ -70,7 +69,7 @@ def fix_later(kind: str, file: Path, out: Path, batch: int, height: int, width: 
 @pytest.mark.parametrize('kind', ['onnx', 'openvino'])
 def test_a_size_that_was_fixed_later_is_kept_to(export, tiny_detector, shared_dir, tmp_path, kind):
     open_file, images = export(kind), read_images(shared_dir)
-    file = Detector(fix_later(kind, open_file, tmp_path / f'fixed{ENDINGS[kind]}', 2, 64, 96), threads=1)
+    file = Detector(fix_later(kind, open_file, tmp_path / f'fixed{FORMATS[kind].ending}', 2, 64, 96), threads=1)
     assert file.metadata['size'] == [64, 96]
     assert check_parity(file, tiny_detector, images[:2]) > 20
     # Two at a time, the second of them a copy where there is one image too few.
@@ -79,12 +78,12 @@ def test_a_size_that_was_fixed_later_is_kept_to(export, tiny_detector, shared_di
     for image, found in zip(images, together, strict=True):
         for ours, right in zip(found, file(image, score_thr=0), strict=True):
             np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-3)
-    small = fix_later(kind, open_file, tmp_path / f'odd{ENDINGS[kind]}', 1, 64, 112)
+    small = fix_later(kind, open_file, tmp_path / f'odd{FORMATS[kind].ending}', 1, 64, 112)
     with pytest.raises(ValueError, match=r'fixed at images of 64 × 112: fix it at multiples of 32 of at least 32 × 32'):
         Detector(small)
 
 
-@pytest.mark.parametrize('kind', FORMATS)
+@pytest.mark.parametrize('kind', KINDS)
 def test_threads_share_one_detector(export, shared_dir, kind):
     """Each gets what it gets alone: OpenVINO's own call gives some the detections of another thread's image."""
     file = Detector(export(kind), threads=1)
@@ -153,7 +152,7 @@ def test_openvino_is_written_by_way_of_onnx(export, monkeypatch, tmp_path):
     expected, onnx = export('openvino'), export('onnx')
     monkeypatch.setattr(files, 'write_onnx', lambda graph, metadata, out: shutil.copy(onnx, out))
     path = tmp_path / expected.name
-    WRITERS['openvino'](None, Detector(onnx).metadata, path)
+    FORMATS['openvino'].write(None, Detector(onnx).metadata, path)
     assert sorted(tmp_path.iterdir()) == [path.with_suffix('.bin'), path]
     assert path.with_suffix('.bin').read_bytes() == expected.with_suffix('.bin').read_bytes()
     assert Detector(path).metadata == Detector(expected).metadata
@@ -170,7 +169,7 @@ def test_fewer_stages_are_a_smaller_file(export, repo_dir, shared_dir, tmp_path)
     detector = build_detector(cfg)
     metadata = describe(cfg, detector, cfg.classes, True, False)
     path = tmp_path / 'one.torchscript'
-    WRITERS['torchscript'](DetectionGraph(detector, 32), metadata, path)
+    FORMATS['torchscript'].write(DetectionGraph(detector, 32), metadata, path)
     assert path.stat().st_size < 0.9 * whole.stat().st_size
     file = Detector(path)
     assert file.metadata['stages'] == 1
@@ -188,7 +187,7 @@ def test_what_depends_on_the_data_is_refused_in_one_sentence(tiny_recipe, tiny_d
     graph.detector.neck = nn.Sequential(graph.detector.neck, Moody())
     metadata = describe(tiny_recipe, tiny_detector, tiny_recipe.classes, True, False)
     with pytest.raises(UserError, match='the model cannot be exported') as error:
-        WRITERS['onnx'](graph, metadata, tmp_path / 'moody.onnx')
+        FORMATS['onnx'].write(graph, metadata, tmp_path / 'moody.onnx')
     assert '\n' not in str(error.value)
     assert not list(tmp_path.iterdir())
     assert torch.is_grad_enabled()
@@ -202,7 +201,7 @@ def test_any_size_of_a_recipe_that_pads_to_squares(repo_dir):
     detector = build_detector(cfg)
     metadata = describe(cfg, detector, cfg.classes, dynamic=True, half=False)
     assert metadata['pad_divisor'] == 640
-    program = files._as_program(DetectionGraph(detector, 640), metadata)
+    program = files.as_program(DetectionGraph(detector, 640), metadata)
     generator = torch.Generator().manual_seed(2)
     images, sizes = torch.randn(1, 3, 640, 1280, generator=generator), torch.tensor([[500, 1280]])
     with torch.no_grad():
@@ -214,7 +213,7 @@ def test_any_size_of_a_recipe_that_pads_to_squares(repo_dir):
 
 
 def test_garbage_is_collected_again_after_an_export_that_fails(monkeypatch, tmp_path):
-    for name in PACKAGES['onnx']:
+    for name in FORMATS['onnx'].packages:
         pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
     was_enabled = []
 
@@ -222,7 +221,7 @@ def test_garbage_is_collected_again_after_an_export_that_fails(monkeypatch, tmp_
         was_enabled.append(gc.isenabled())
         raise KeyError
 
-    monkeypatch.setattr(files, '_as_program', fail)
+    monkeypatch.setattr(files, 'as_program', fail)
     with pytest.raises(KeyError):
-        WRITERS['onnx'](None, {}, tmp_path / 'none.onnx')
+        FORMATS['onnx'].write(None, {}, tmp_path / 'none.onnx')
     assert was_enabled == [False] and gc.isenabled()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.export import PACKAGES, RUNTIMES
+from sparse_rcnn_ext.export import FORMATS
 from tests.export.full_model import BATCHES
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ KINDS = ('onnx', 'openvino', 'torchscript')
 def rows(run_process, shared_dir, made_once) -> dict[str, list[dict]]:
     """What full_model.py prints."""
     for kind in KINDS:
-        for name in PACKAGES[kind] + RUNTIMES[kind]:
+        for name in FORMATS[kind].packages + FORMATS[kind].runtimes:
             pytest.importorskip(name, reason='pip install -r requirements/deploy.txt')
 
     def fill(folder: Path) -> None:

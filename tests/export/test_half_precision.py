@@ -9,10 +9,10 @@ import torch
 from sparse_rcnn_ext.export import Detector
 from sparse_rcnn_ext.export.check import TOLERANCES
 from sparse_rcnn_ext.export.graph import DetectionGraph, _fold
-from tests.export.examples import FORMATS, build_detector, check_parity, read_images, read_recipe
+from tests.export.examples import KINDS, build_detector, check_parity, read_images, read_recipe
 
 
-@pytest.mark.parametrize('kind', FORMATS)
+@pytest.mark.parametrize('kind', KINDS)
 def test_half_precision(export, tiny_detector, shared_dir, kind):
     path, single = export(kind, half=True), export(kind)
     weights = [file.with_suffix('.bin') if kind == 'openvino' else file for file in (path, single)]

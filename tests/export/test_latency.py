@@ -2,9 +2,8 @@
 
 import pytest
 
-from sparse_rcnn_ext.export import latency
-from sparse_rcnn_ext.export.comparison import Difference
-from sparse_rcnn_ext.export.latency import WARM_UPS, time_in_turns
+from sparse_rcnn_ext.export import check
+from sparse_rcnn_ext.export.check import WARM_UPS, Difference, time_in_turns
 from sparse_rcnn_ext.export.latency_table import Row, write_markdown
 
 
@@ -23,8 +22,8 @@ def test_turns(monkeypatch):
     def rest(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(latency.time, 'perf_counter', lambda: now[0])
-    monkeypatch.setattr(latency.time, 'sleep', rest)
+    monkeypatch.setattr(check.time, 'perf_counter', lambda: now[0])
+    monkeypatch.setattr(check.time, 'sleep', rest)
     found = time_in_turns(dict(file=run('file', 1.0), detector=run('detector', 3.0)), rounds=4)
     assert found == dict(file=pytest.approx((1.0,) * 4), detector=pytest.approx((3.0,) * 4))
     assert order == ['file', 'detector'] * (WARM_UPS + 4)

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.export.runtime.sessions import LATER_NAMES, NAMES
 from tests.export.examples import read_recipe

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sparse_rcnn_ext.export.graph import DetectionGraph
-from sparse_rcnn_ext.export.plain_attention import PlainAttention
+from sparse_rcnn_ext.export.plain_layers import PlainAttention
 
 
 @pytest.mark.parametrize('same', ['all', 'query and key', 'key and value', 'none'])
@@ -32,7 +32,7 @@ def test_inputs_that_are_the_same_share_a_product(monkeypatch):
     rows = []
     linear = nn.functional.linear
     monkeypatch.setattr(
-        'sparse_rcnn_ext.export.plain_attention.linear', lambda *given: rows.append(len(given[1])) or linear(*given)
+        'sparse_rcnn_ext.export.plain_layers.linear', lambda *given: rows.append(len(given[1])) or linear(*given)
     )
     first, other = torch.randn(1, 5, 8), torch.randn(1, 5, 8)
     attention(first, first, first)

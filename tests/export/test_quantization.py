@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sparse_rcnn_ext.export import ENDINGS, Detector
+from sparse_rcnn_ext.export import FORMATS, Detector
 from sparse_rcnn_ext.export.check import TOLERANCES
 from sparse_rcnn_ext.export.files import convert_to_openvino
 from sparse_rcnn_ext.export.quantization import PRECISION, quantize, quantized_layers
@@ -25,7 +25,7 @@ def int8_file(export, tiny_detector, shared_dir, made_once):
         pytest.importorskip('openvino', reason='pip install -r requirements/deploy.txt')
         convert_to_openvino(folder / 'tiny.onnx', Detector(single).metadata | PRECISION, folder / 'tiny.xml')
 
-    return lambda kind: made_once('int8', fill) / f'tiny{ENDINGS[kind]}'
+    return lambda kind: made_once('int8', fill) / f'tiny{FORMATS[kind].ending}'
 
 
 @pytest.mark.parametrize('kind', ['onnx', 'openvino'])

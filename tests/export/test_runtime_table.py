@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.export import Detections, Detector
 from sparse_rcnn_ext.export.runtime_table import table
 from sparse_rcnn_ext.export.runtime_table.kinds import BASE, RUNTIMES, Runtime

@@ -5,7 +5,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from sparse_rcnn_ext.export.same_padding import fix_same_padding
+from sparse_rcnn_ext.export.plain_layers import fix_same_padding
 
 
 def network() -> nn.Sequential:

@@ -12,10 +12,8 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from torch import Tensor
 
-from sparse_rcnn_ext.export import PACKAGES, RUNTIMES, Detector
-from sparse_rcnn_ext.export.check import TOLERANCES, run_eager, run_file
-from sparse_rcnn_ext.export.comparison import compare
-from sparse_rcnn_ext.export.files import WRITERS
+from sparse_rcnn_ext.export import FORMATS, Detector
+from sparse_rcnn_ext.export.check import TOLERANCES, compare, run_eager, run_file
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.models import SparseRCNN
@@ -107,13 +105,13 @@ def test_half_precision_keeps_boxes_and_scores_near(build, name):
 @pytest.fixture(scope='module')
 def exported(build, made_once) -> Path:
     """An ONNX file for any size of a detector with all of them."""
-    for package in PACKAGES['onnx'] + RUNTIMES['onnx']:
+    for package in FORMATS['onnx'].packages + FORMATS['onnx'].runtimes:
         pytest.importorskip(package, reason='pip install -r requirements/deploy.txt')
 
     def fill(folder: Path) -> None:
         cfg, detector = build('all')
         metadata = describe(cfg, detector, cfg.classes, dynamic=True, half=False)
-        WRITERS['onnx'](DetectionGraph(detector, metadata['pad_divisor']), metadata, folder / 'all.onnx')
+        FORMATS['onnx'].write(DetectionGraph(detector, metadata['pad_divisor']), metadata, folder / 'all.onnx')
 
     return made_once('all upgrades', fill) / 'all.onnx'
 

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 
 from sparse_rcnn_ext.datasets import CocoDataset, own_data
 from sparse_rcnn_ext.datasets.check.annotations import read_annotations
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric, CrowdHumanMetric
 from tests.datasets.convert.minis import person
 from tests.datasets.tiny_coco import cats_and_dogs, write

@@ -14,9 +14,9 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.engine.run_config import choose_checkpoint, load_config
+from sparse_rcnn_ext.engine.config.arguments import exit_on_user_error
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.engine.config.run_config import choose_checkpoint, load_config
 from tests.fuzz.conftest import TIMES, HangError
 
 VALUES = [None, True, -3, 0, 2, 0.5, -1.0, float('nan'), float('inf'), '', 'x', 'ResNet', [], [1, 'a'], {}, {'a': 1}]

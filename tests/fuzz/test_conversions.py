@@ -8,7 +8,7 @@ import pytest
 
 from sparse_rcnn_ext.datasets.convert import convert_crowdhuman, convert_voc, convert_yolo
 from sparse_rcnn_ext.datasets.convert.coco_json import CocoJson
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import HEIGHT, WIDTH, make_crowdhuman, make_voc, make_yolo
 from tests.fuzz.conftest import TIMES
 from tests.fuzz.mutation import mutate_bytes

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sparse_rcnn_ext.datasets import CocoDataset
-from sparse_rcnn_ext.datasets.check.image_files import ImageRequest, read_image
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.datasets.image_files import ImageRequest, read_image
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import HEIGHT, WIDTH, cats_and_dogs, write
 from tests.fuzz.conftest import TIMES
 from tests.fuzz.mutation import mutate_bytes

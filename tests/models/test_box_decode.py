@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_rcnn_ext.models.box_decode import decode_deltas
+from sparse_rcnn_ext.models.dii_head import decode_deltas
 from tests.reference import boxes as reference
 
 MMDET = (16 / 1000, 1000 / 16)

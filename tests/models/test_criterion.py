@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import criterion as criterion_module
 from sparse_rcnn_ext.models.criterion import SparseRCNNCriterion
 from sparse_rcnn_ext.registry import MODELS

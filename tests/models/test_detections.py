@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.models.small_model import CLASSES, PROPOSALS, build_model, make_images
 from tests.models.test_sparse_rcnn import SIZES, make_samples
 

@@ -14,7 +14,7 @@ from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.models.box_decode import decode_deltas
+from sparse_rcnn_ext.models.dii_head import decode_deltas
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import MODELS

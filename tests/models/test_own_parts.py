@@ -3,7 +3,7 @@
 import pytest
 from mmdet.registry import MODELS
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.models.small_model import small_config
 
 COSTS = 'model.criterion.assigner.match_costs'

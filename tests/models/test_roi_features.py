@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.roi_features import RoIFeatures
 from tests.reference.boxes import area, pyramid_level
 from tests.reference.roi_align import level_index, roi_features

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.models.small_model import PROPOSALS, STAGES, build_model, make_images, make_sample
 
 SIZES = [(64, 90), (50, 128), (96, 60)]

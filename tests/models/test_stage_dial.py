@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.engine.speed.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.post_process import top_detections
 from tests.configs.ablation_rows import build_row
 from tests.models.small_model import STAGES, build_model, make_images, make_sample

@@ -8,7 +8,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.criterion import SparseRCNNCriterion
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets

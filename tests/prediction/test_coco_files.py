@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import AnnotationIds, CocoFiles, CocoIds
 from sparse_rcnn_ext.prediction.frames import Frame
 from tests.prediction.pictures import detections, in_memory, source

@@ -7,7 +7,7 @@ import torch
 from mmdet.apis import DetInferencer, init_detector
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import Predictor
 from tests.engine.hostile import CODE, Payload, has_run
 from tests.prediction.conftest import CLASSES

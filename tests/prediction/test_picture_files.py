@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import PictureFiles
 from sparse_rcnn_ext.prediction.frames import Frame
 from sparse_rcnn_ext.visualization.palette import color_of

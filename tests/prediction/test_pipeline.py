@@ -8,7 +8,7 @@ import pytest
 from mmcv.transforms import BaseTransform, LoadAnnotations
 from mmdet.registry import TRANSFORMS
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import UnreadableError
 from sparse_rcnn_ext.prediction.pipeline import InferencePipeline
 

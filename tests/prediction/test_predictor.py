@@ -8,8 +8,8 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.config.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import Predictor
 from tests.prediction.conftest import CLASSES
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import find_sources
 
 FILES = (

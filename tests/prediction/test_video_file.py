@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.prediction.frames import DEFAULT_FPS, VideoReader, VideoWriter
 from sparse_rcnn_ext.prediction.image_file import UnreadableError
-from sparse_rcnn_ext.prediction.video_file import DEFAULT_FPS, VideoReader, VideoWriter
 from tests.prediction.pictures import blob_image, write_video
 
 FRAMES = [blob_image([(8 * step, 16, 8 * step + 24, 40)], 64, 96) for step in range(6)]

@@ -11,11 +11,9 @@ import pytest
 from sparse_rcnn_ext.report.accuracy_charts import draw_classes, draw_confusion, draw_precision_recall, draw_stages
 from sparse_rcnn_ext.report.box_charts import draw_proposals, draw_sizes_and_counts
 from sparse_rcnn_ext.report.chart import Chart, new_chart
-from sparse_rcnn_ext.report.error_chart import draw_errors
-from sparse_rcnn_ext.report.error_split import split_errors
-from sparse_rcnn_ext.report.judgement import judge
-from sparse_rcnn_ext.report.outcomes import judge_images
-from sparse_rcnn_ext.report.run_log import RunLog, read_run_log
+from sparse_rcnn_ext.report.error_split import draw_errors, split_errors
+from sparse_rcnn_ext.report.outcomes import judge, judge_images
+from sparse_rcnn_ext.report.run_files import RunLog, read_run_log
 from sparse_rcnn_ext.report.training_charts import draw_accuracy, draw_learning_rate, draw_losses
 from sparse_rcnn_ext.visualization.palette import PALETTE
 from tests.report.boxes import CLASSES, make_found, make_truth

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sparse_rcnn_ext.report.error_split import split_errors
-from sparse_rcnn_ext.report.judgement import judge
+from sparse_rcnn_ext.report.outcomes import judge
 from tests.report.boxes import CLASSES, make_found, make_truth
 
 CAT, DOG, OWL = range(3)

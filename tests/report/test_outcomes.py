@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from sparse_rcnn_ext.report.judgement import judge
-from sparse_rcnn_ext.report.outcomes import confusion_matrix, judge_images, rank_images
+from sparse_rcnn_ext.report.outcomes import confusion_matrix, judge, judge_images, rank_images
 from tests.report.boxes import CLASSES, make_found, make_truth
 
 CAT, DOG, OWL = range(3)

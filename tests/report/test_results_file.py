@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.report.results_file import read_results
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.report.predictions import read_results
 
 
 def entry(image, category, score, box=(1, 2, 30, 40)) -> dict:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.report.run_files import find_checkpoint, find_config, read_environment
 from tests.report.conftest import TIME
 

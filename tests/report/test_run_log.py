@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.report.run_log import read_run_log, training_logs
+from sparse_rcnn_ext.report.run_files import read_run_log, training_logs
 from tests.report.conftest import training_line, validation_line, write_log
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.report import write_report
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.report.evidence import build_dataset, gather_evidence
 from sparse_rcnn_ext.report.run_files import find_checkpoint, find_config
+from sparse_rcnn_ext.report.write import write_report
 from tests.report.conftest import TIME, make_run
 from tests.report.test_page import Page
 

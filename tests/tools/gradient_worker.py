@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.launch import join_job
+from sparse_rcnn_ext.engine.config.launch import join_job
 
 BOXES = ([[5, 5, 40, 30]], [[2, 2, 30, 60], [10, 20, 90, 50], [60, 5, 80, 40], [0, 0, 95, 63], [33, 12, 47, 31]])
 

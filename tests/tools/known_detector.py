@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.prediction import Predictor
 from tests.models.small_model import initialise
 from tests.tools.conftest import TINY

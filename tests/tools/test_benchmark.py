@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, Setting, growth, run
+from sparse_rcnn_ext.analysis.benchmark import Comparison, Result, Setting, growth
+from sparse_rcnn_ext.analysis.benchmark import rows as module
 from sparse_rcnn_ext.analysis.benchmark.evaluation import PEAK
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from tests.analysis.benchmark.tiny import write_tiny_model
@@ -151,7 +152,7 @@ def test_the_fixed_list_and_growth(benchmark, tool, tmp_path, monkeypatch, capsy
         points = tuple(Comparison('', 's', (1.0,), (2.0,)) for _ in values)
         return growth.Growth(axis, values, points, points), Result('growth', setting, list(points), [])
 
-    monkeypatch.setattr(run, 'measure', measure)
+    monkeypatch.setattr(module, 'measure', measure)
     monkeypatch.setattr(tool, 'measure_growth', measure_growth)
     benchmark('all', '--out', tmp_path)
     assert axes == [(axis, 'lite0', 3) for axis in ('side', 'proposals', 'stages', 'boxes')]

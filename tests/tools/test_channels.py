@@ -10,8 +10,8 @@ from mmdet.models.backbones import CSPDarknet
 from mmengine.config import Config
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.input_channels import blank_images, channel_problem, input_channels
+from sparse_rcnn_ext.engine.config.input_channels import blank_images, channel_problem, input_channels
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import InferencePipeline, UnreadableError
 from tests.models.small_model import build_model
 

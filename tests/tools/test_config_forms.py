@@ -10,9 +10,8 @@ import pytest
 from mmdet.models import FasterRCNN
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_config import load_config, stop_early
-from sparse_rcnn_ext.export.files import WRITERS
+from sparse_rcnn_ext.engine.config.run_config import load_config, stop_early
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.export.latency_table import build
 from tests.tools import tool_results as results
 from tests.tools.config_forms import FORMS, write_forms
@@ -39,7 +38,8 @@ def exported(detector, tmp_path_factory, run_here) -> Path:
 @pytest.fixture
 def place(detector, exported, run_here, tmp_path, monkeypatch, capsys) -> SimpleNamespace:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(WRITERS, 'torchscript', lambda graph, facts, out: out.write_text(json.dumps(facts)))
+    writer = 'sparse_rcnn_ext.export.files.write_torchscript'
+    monkeypatch.setattr(writer, lambda graph, facts, out: out.write_text(json.dumps(facts)))
     checkpoint, image = detector[1], detector[0].with_name('2.png')
     return SimpleNamespace(
         run=run_here, checkpoint=checkpoint, image=image, exported=exported, monkeypatch=monkeypatch, capsys=capsys

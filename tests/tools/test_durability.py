@@ -14,9 +14,9 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.disk import explain_disk_errors
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.last_checkpoint import is_whole
+from sparse_rcnn_ext.engine.checkpoints.atomic_file import explain_disk_errors
+from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import is_whole
+from sparse_rcnn_ext.errors import UserError
 from tests.fork_server import LIMIT
 
 NO_VALIDATION = ['val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.export import Detector
 from sparse_rcnn_ext.export.check import TOLERANCES, check_file
 from sparse_rcnn_ext.export.files import write_torchscript
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_written_is_named_first(tiny_config, checkpoint, e
     def full(*_: object) -> None:
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setitem(export_tool.WRITERS, 'torchscript', full)
+    monkeypatch.setattr('sparse_rcnn_ext.export.files.write_torchscript', full)
     options[-1] = 'model.torchscript'
     sentence = r'^error: model\.torchscript cannot be written \(No space left on device\): name another file as --out$'
     with pytest.raises(SystemExit, match=sentence):

@@ -52,7 +52,7 @@ def test_compile_without_a_compiler(tool, tiny_config, checkpoint, run_here, tmp
 def test_compiled_training_and_test(tiny_config, run_tool, tmp_path):
     """The checkpoint has the plain names and scores the same without --compile.
 
-    With a backend that makes graphs only: engine/test_compilation.py has what they compute, and the C++ of a minute.
+    With a backend that makes graphs only: engine/speed/test_compilation.py has what they compute, and their C++.
     """
     backend = ['--compile', '--cfg-options', 'compile.backend=eager']
     result = run_tool('train.py', tiny_config, '--seed', 0, '--work-dir', 'run', *backend, cwd=tmp_path)

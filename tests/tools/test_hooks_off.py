@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.compilation import switch_compile
+from sparse_rcnn_ext.engine.speed.compilation import switch_compile
 
 DEFAULTS = Config.fromfile(Path(__file__).parents[2] / 'configs/_base_/default_runtime.py').default_hooks
 

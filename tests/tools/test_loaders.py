@@ -17,9 +17,9 @@ from mmengine.structures import InstanceData
 
 from sparse_rcnn_ext.analysis import count_complexity
 from sparse_rcnn_ext.demo import look_at
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
-from sparse_rcnn_ext.engine.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.config.test_time_augmentation import switch_tta
+from sparse_rcnn_ext.engine.speed.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.export.metadata import describe
 from sparse_rcnn_ext.prediction import Predictor, UnreadableError
 from sparse_rcnn_ext.prediction.slices import SlicedPredictor

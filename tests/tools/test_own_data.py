@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from tests.datasets.tiny_coco import cats_and_dogs, write
 
 KNOBS = ['data_root=data/pets', 'long_side=64', 'num_proposals=10', 'num_workers=0', 'max_epochs=1']

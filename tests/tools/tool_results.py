@@ -10,12 +10,11 @@ from typing import Any
 import cv2
 from mmdet.registry import MODELS
 
-from sparse_rcnn_ext.ablation.row_configs import put_over
-from sparse_rcnn_ext.ablation.settings import load_base
+from sparse_rcnn_ext.ablation.row_configs import load_base, put_over
 from sparse_rcnn_ext.datasets.check import check_datasets, summarise
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.export.latency_table import build
-from sparse_rcnn_ext.report import write_report
+from sparse_rcnn_ext.report.write import write_report
 
 
 def read(name: str) -> Any:

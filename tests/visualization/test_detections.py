@@ -12,8 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sparse_rcnn_ext.visualization import draw_detections, draw_run
-from sparse_rcnn_ext.visualization.agreement import agree
-from sparse_rcnn_ext.visualization.detections import compare
+from sparse_rcnn_ext.visualization.detections import agree, compare
 from sparse_rcnn_ext.visualization.examples import load_example
 from sparse_rcnn_ext.visualization.palette import color_of
 from sparse_rcnn_ext.visualization.run_pictures import load_model

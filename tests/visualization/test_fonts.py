@@ -17,9 +17,9 @@ from matplotlib.font_manager import findfont, fontManager
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.visualization import Visualizer
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.engine.hooks import PicturesHook
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import draw_detections
 from sparse_rcnn_ext.visualization import fonts
 from sparse_rcnn_ext.visualization.canvas import Canvas

@@ -13,8 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, add_trust_option, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -38,15 +38,12 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
 from sparse_rcnn_ext.datasets.check.report import format_table
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
-from sparse_rcnn_ext.report.error_chart import draw_errors
-from sparse_rcnn_ext.report.error_split import ErrorSplit, split_errors
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import make_folder
+from sparse_rcnn_ext.report.error_split import ErrorSplit, draw_errors, split_errors
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
-from sparse_rcnn_ext.report.judgement import judge
-from sparse_rcnn_ext.report.predictions import predict_stages
-from sparse_rcnn_ext.report.results_file import read_results
+from sparse_rcnn_ext.report.outcomes import judge
+from sparse_rcnn_ext.report.predictions import predict_stages, read_results
 from sparse_rcnn_ext.report.truth import read_truth
 
 
@@ -80,13 +77,10 @@ def write_table(split: ErrorSplit) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
         if (args.checkpoint is None) == (args.detections is None):
             raise UserError('give either a checkpoint or --detections')
-        cfg = load_config(args.config, args.cfg_options, None)
+        cfg = open_config(args)
         out = args.out or Path(cfg.work_dir, 'errors')
-        if args.checkpoint:
-            check_checkpoint(args.checkpoint, 'the second argument')
         built = build_dataset(cfg, ('test', 'val'))
         if built is None:
             raise UserError(f'{args.config} has no test_dataloader: errors are those on a data set')

@@ -49,7 +49,8 @@ from sparse_rcnn_ext.analysis.benchmark import (
     settle,
     write_markdown,
 )
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 WHATS = ('train', 'shipped', 'roi', 'inference', 'matching', 'memory', 'evaluation', 'loading', 'growth')
 BATCHES = dict(inference=1, matching=16)

@@ -7,8 +7,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -35,9 +35,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 from sparse_rcnn_ext.datasets.joined import settle_classes
-from sparse_rcnn_ext.engine.config_parts import scope_of
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
 from sparse_rcnn_ext.visualization import draw_training_images
 
 
@@ -50,7 +50,7 @@ def choose_images(total: int, number: int) -> list[int]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        cfg = load_config(args.config, args.cfg_options, None)
+        cfg = open_config(args)
         out = args.out or Path(cfg.work_dir, 'training_images.png')
         if out.suffix.lower() not in SUFFIXES:
             raise UserError(f'--out is {out}: give a file that ends in {" or ".join(SUFFIXES)}')

@@ -12,17 +12,16 @@ from tempfile import TemporaryDirectory
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
-from sparse_rcnn_ext.export import ENDINGS, PACKAGES, RUNTIMES, require_packages
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, add_trust_option, end_early, exit_on_user_error
+from sparse_rcnn_ext.export import FORMATS, require_packages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; without it weights are random')
-    usual = [kind for kind in ENDINGS if kind != 'tflite']
-    parser.add_argument('--formats', nargs='+', choices=ENDINGS, default=usual, help='default: all but tflite')
+    usual = ['onnx', 'openvino', 'torchscript']
+    parser.add_argument('--formats', nargs='+', choices=FORMATS, default=usual, help=f'default: {" ".join(usual)}')
     parser.add_argument('--dynamic', action='store_true', help='files that take any size (default: the one size)')
     parser.add_argument('--int8', action='store_true', help='onnx and openvino in integers of 8 bits, too')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements of each (default: 20)')
@@ -43,20 +42,16 @@ if __name__ == '__main__':
 
 import torch
 
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.config.opening import open_config
 from sparse_rcnn_ext.export.latency_table import build, measure, write_markdown
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
-        require_packages(name for kind in args.formats for name in PACKAGES[kind] + RUNTIMES[kind])
-        require_packages(RUNTIMES['onnx'] if args.int8 else ())
-        cfg = load_config(args.config, args.cfg_options, None)
-        if args.checkpoint is not None:
-            check_checkpoint(args.checkpoint, 'the second argument')
+        require_packages(name for kind in args.formats for name in FORMATS[kind].packages + FORMATS[kind].runtimes)
+        require_packages(FORMATS['onnx'].runtimes if args.int8 else ())
+        cfg = open_config(args)
         if args.threads is not None:
             torch.set_num_threads(args.threads)
         detector, classes = build(cfg, args.checkpoint)

@@ -13,8 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -53,12 +53,12 @@ from sparse_rcnn_ext.analysis import (
     compare_latency,
     count_complexity,
     device_name,
-    inference_size,
     measure_latency,
-    padded_size,
 )
-from sparse_rcnn_ext.engine.config_parts import part_name, scope_of
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.config_parts import part_name, scope_of
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.pipeline_steps import inference_size, padded_size
+from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.models import SparseRCNN
 
 
@@ -97,7 +97,7 @@ def write_table(complexity: Complexity, size: tuple[int, int], padded: tuple[int
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        cfg = load_config(args.config, args.cfg_options, None)
+        cfg = open_config(args)
         size = tuple(args.shape or inference_size(cfg))
         padded = padded_size(cfg, size)
         detector = build_detector(cfg)

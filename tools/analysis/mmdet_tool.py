@@ -15,8 +15,9 @@ import mmdet
 
 # Before mmdet.models, which some of the tools import.
 import sparse_rcnn_ext  # noqa: F401
-from sparse_rcnn_ext.engine.build_errors import explain_build_error
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import exit_on_user_error
+from sparse_rcnn_ext.engine.config.build_errors import explain_build_error
+from sparse_rcnn_ext.errors import UserError
 
 FOLDER = Path(mmdet.__file__).parent / '.mim/tools/analysis_tools'
 _PICKLES = 'reads a .pkl file, which could run code'

@@ -13,8 +13,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 PROFILE_LINES = 25
 
@@ -46,12 +46,12 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
+from sparse_rcnn_ext.analysis.benchmark.report import machine_facts
 from sparse_rcnn_ext.analysis.pipeline_speed import Speed, measure_speed, recipe_variants, time_by_transform
 from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
-from sparse_rcnn_ext.engine.config_parts import scope_of
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
+from sparse_rcnn_ext.engine.config.run_config import load_config
 
 
 def read_dataset(path: str, options: dict | None) -> tuple[Config, BaseDataset]:

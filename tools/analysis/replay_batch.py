@@ -12,8 +12,13 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import (
+    add_cfg_options,
+    add_model,
+    add_trust_option,
+    end_early,
+    exit_on_user_error,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -44,20 +49,18 @@ if __name__ == '__main__':
 import torch
 
 from sparse_rcnn_ext.analysis.replay_report import Source, write_report
-from sparse_rcnn_ext.engine.batch_replay import build_to_train, choose_precision, replay, training_state
-from sparse_rcnn_ext.engine.finite_check import ill_weights
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, check_device, load_config
-from sparse_rcnn_ext.engine.saved_batch import read_batch
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
-from sparse_rcnn_ext.prediction.weights import load_weights, read_weights
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.run_config import check_device
+from sparse_rcnn_ext.engine.training.batch_replay import build_to_train, choose_precision, replay, training_state
+from sparse_rcnn_ext.engine.training.finite_check import ill_weights
+from sparse_rcnn_ext.engine.training.saved_batch import read_batch
+from sparse_rcnn_ext.prediction.predictor import load_weights, read_weights
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
-        cfg = load_config(args.config, args.cfg_options, None)
-        check_checkpoint(args.checkpoint, 'the second argument')
+        cfg = open_config(args)
         device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
         check_device(device)
         dtype = choose_precision(cfg, args.amp, device)

@@ -7,8 +7,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, add_trust_option, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,8 +29,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
-from sparse_rcnn_ext.report import write_report
+from sparse_rcnn_ext.engine.checkpoints.trust import trust_checkpoints
+from sparse_rcnn_ext.report.write import write_report
 
 
 def main(argv: list[str] | None = None) -> None:

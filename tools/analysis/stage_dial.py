@@ -13,8 +13,14 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import (
+    add_cfg_options,
+    add_model,
+    add_trust_option,
+    end_early,
+    exit_on_user_error,
+)
+from sparse_rcnn_ext.errors import UserError
 
 NAME = 'stage_dial'
 
@@ -40,13 +46,18 @@ if __name__ == '__main__':
 import torch
 from mmengine.config import Config
 
-from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
-from sparse_rcnn_ext.analysis.stage_dial import DialRow, measure_latencies, measure_precisions
-from sparse_rcnn_ext.analysis.stage_dial_report import as_json, draw_chart, write_markdown
-from sparse_rcnn_ext.engine.config_parts import part_name
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.analysis.benchmark.report import machine_facts
+from sparse_rcnn_ext.analysis.stage_dial import (
+    DialRow,
+    as_json,
+    draw_chart,
+    measure_latencies,
+    measure_precisions,
+    write_markdown,
+)
+from sparse_rcnn_ext.engine.config.config_parts import part_name
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import make_folder
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
 
@@ -80,9 +91,7 @@ def measure(cfg: Config, checkpoint: str, rounds: int) -> tuple[list[DialRow], d
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
-        cfg = load_config(args.config, args.cfg_options, None)
-        check_checkpoint(args.checkpoint, 'the second argument')
+        cfg = open_config(args)
         if args.threads is not None:
             torch.set_num_threads(args.threads)
         if args.out:

@@ -10,8 +10,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, add_trust_option, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,10 +35,9 @@ if __name__ == '__main__':
 import numpy as np
 from mmengine.structures import InstanceData
 
-from sparse_rcnn_ext.engine.config_parts import part_name
-from sparse_rcnn_ext.engine.out_folder import make_folder
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.config.config_parts import part_name
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import make_folder
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction.image_file import UnreadableError
 from sparse_rcnn_ext.prediction.predictor import Predictor
@@ -58,11 +57,9 @@ def name_pictures(images: list[Path], folder: Path) -> list[Path]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
         if args.side < 64:
             raise UserError(f'--side is {args.side}: give at least 64')
-        cfg = load_config(args.config, args.cfg_options, None)
-        check_checkpoint(args.checkpoint, 'the second argument')
+        cfg = open_config(args)
         predictor = Predictor(cfg, args.checkpoint)
         if not isinstance(predictor.model, SparseRCNN):
             kind = part_name(cfg.model)

@@ -11,8 +11,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_trust_option, end_early, exit_on_user_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +38,7 @@ from sparse_rcnn_ext.convert import (
     read_weights_and_meta,
     write_official,
 )
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.checkpoints.trust import trust_checkpoints
 
 
 def main(argv: list[str] | None = None) -> None:

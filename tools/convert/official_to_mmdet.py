@@ -14,8 +14,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_trust_option, end_early, exit_on_user_error
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -38,7 +37,7 @@ if __name__ == '__main__':
 
 from sparse_rcnn_ext.convert import find_fitting_config, is_softmax, official_to_ours, read_weights, write_ours
 from sparse_rcnn_ext.convert.fitting_config import FittingConfig
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
+from sparse_rcnn_ext.engine.checkpoints.trust import trust_checkpoints
 
 
 def describe(fitting: FittingConfig, out: str) -> str:

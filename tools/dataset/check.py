@@ -14,8 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sparse_rcnn_ext.datasets.own_files import SPLITS
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, end_early, exit_on_user_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,16 +38,16 @@ if __name__ == '__main__':
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.datasets.check import check_datasets, default_threads, draw_check, summarise, write_report
-from sparse_rcnn_ext.engine.config_parts import scope_of
-from sparse_rcnn_ext.engine.data_paths import check_data_paths
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import check_data_paths
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     splits = tuple(split for split in SPLITS if split in args.split)
     with exit_on_user_error():
-        cfg = load_config(args.config, args.cfg_options, None)
+        cfg = open_config(args)
         init_default_scope(scope_of(cfg))
         check_data_paths(cfg, splits)
         result = check_datasets(cfg, splits, args.threads or default_threads())

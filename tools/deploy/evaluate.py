@@ -10,8 +10,8 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_cfg_options, end_early, exit_on_user_error
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.export.runtime.sessions import PRECISIONS
 
 RUNTIME_DOES = ('Resize', 'Pad')
@@ -42,10 +42,10 @@ from mmengine.structures import InstanceData
 from tqdm import tqdm
 
 from sparse_rcnn_ext.datasets.joined import refuse_shared_ids, settle_classes
-from sparse_rcnn_ext.engine.config_parts import scope_of
-from sparse_rcnn_ext.engine.data_paths import check_data_paths, walk_datasets
-from sparse_rcnn_ext.engine.pipeline_steps import step_name
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.opening import open_config
+from sparse_rcnn_ext.engine.config.paths import check_data_paths, walk_datasets
+from sparse_rcnn_ext.engine.config.pipeline_steps import step_name
 from sparse_rcnn_ext.evaluation import judge_what_runs
 from sparse_rcnn_ext.export import Detector
 
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
         detector = open_file(args.file, args.precision)
-        cfg = load_config(args.config, args.cfg_options, None)
+        cfg = open_config(args)
         check_data_paths(cfg, ('test',))
         numbers = evaluate(detector, cfg)
     print(f'precision: {detector.metadata["precision"]}{", run in bfloat16" if args.precision == "bf16" else ""}')

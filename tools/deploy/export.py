@@ -12,15 +12,21 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_cfg_options, add_model, add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import UserError, exit_on_user_error
-from sparse_rcnn_ext.export import ENDINGS, PACKAGES, RUNTIMES, require_packages
+from sparse_rcnn_ext.engine.config.arguments import (
+    add_cfg_options,
+    add_model,
+    add_trust_option,
+    end_early,
+    exit_on_user_error,
+)
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.export import FORMATS, require_packages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model(parser)
-    parser.add_argument('--format', choices=ENDINGS, default='onnx', help='default: onnx')
+    parser.add_argument('--format', choices=FORMATS, default='onnx', help='default: onnx')
     parser.add_argument('--dynamic', action='store_true', help='any number of images of any size; else one of one size')
     parser.add_argument('--fp16', action='store_true', help='half the size; half precision where the hardware has it')
     parser.add_argument('--int8', action='store_true', help='a quarter of the size, in integers of 8 bits: for CPUs')
@@ -32,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_trust_option(parser)
     add_cfg_options(parser, '"test_dataloader.dataset.pipeline.1.scale=(640,640)"')
     args = parser.parse_args(argv)
-    if args.int8 and (args.fp16 or args.format in ('torchscript', 'tflite')):
+    if args.int8 and (args.fp16 or args.format not in ('onnx', 'openvino')):
         parser.error(
             f'--int8 is for onnx and openvino: leave out {"--fp16" if args.fp16 else f"--format {args.format}"}'
         )
@@ -51,15 +57,12 @@ if __name__ == '__main__':
 import torch
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.run_config import check_checkpoint, load_config
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
-from sparse_rcnn_ext.export.calibration import calibration_images
+from sparse_rcnn_ext.engine.config.opening import open_config
 from sparse_rcnn_ext.export.check import LEVELS, TOLERANCES, Check, check_file
-from sparse_rcnn_ext.export.files import WRITERS
 from sparse_rcnn_ext.export.graph import DetectionGraph
 from sparse_rcnn_ext.export.latency_table import refuse_other_models
 from sparse_rcnn_ext.export.metadata import describe
-from sparse_rcnn_ext.export.quantization import write_int8
+from sparse_rcnn_ext.export.quantization import calibration_images, write_int8
 from sparse_rcnn_ext.export.runtime import Detector
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.prediction import LoadedImage, Predictor, UnreadableError
@@ -71,8 +74,7 @@ def read_config(args: argparse.Namespace) -> Config:
     Raises:
         UserError: If it is none of a Sparse R-CNN of this repository, or an option or the checkpoint is wrong.
     """
-    cfg = load_config(args.config, args.cfg_options, None)
-    check_checkpoint(args.checkpoint, 'the second argument')
+    cfg = open_config(args)
     refuse_other_models(cfg)
     if args.stages is not None:
         most = cfg.model.roi_head.num_stages
@@ -88,7 +90,7 @@ def choose_out(args: argparse.Namespace) -> Path:
     Raises:
         UserError: If its ending is not that of the format, or it cannot be written.
     """
-    ending = ENDINGS[args.format]
+    ending = FORMATS[args.format].ending
     out = args.out or Path(Path(args.checkpoint).stem + ending) if '://' in args.checkpoint else args.out
     out = out or Path(args.checkpoint).with_suffix(ending)
     if out.suffix != ending:
@@ -149,9 +151,8 @@ def check_out(out: Path, predictor: Predictor, image: LoadedImage) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        trust_checkpoints(args.trust_checkpoint)
-        require_packages(PACKAGES[args.format] + (RUNTIMES[args.format] if args.check else ()))
-        require_packages(RUNTIMES['onnx'] if args.int8 else ())
+        require_packages(FORMATS[args.format].packages + (FORMATS[args.format].runtimes if args.check else ()))
+        require_packages(FORMATS['onnx'].runtimes if args.int8 else ())
         out = choose_out(args)
         cfg = read_config(args)
         predictor = Predictor(cfg, args.checkpoint, 'cpu')
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
                     calibration_images(cfg, args.calibrate or 'train', args.calibration_images or 300),
                 )
             else:
-                WRITERS[args.format](graph, metadata, out)
+                FORMATS[args.format].write(graph, metadata, out)
         except OSError as error:
             raise UserError(f'{out} cannot be written ({error.strerror}): name another file as --out') from error
         size = 'any number of images of any size' if args.dynamic else 'one image of {} × {}'.format(*metadata['size'])

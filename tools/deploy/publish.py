@@ -12,8 +12,7 @@ from pathlib import Path
 # From any folder, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sparse_rcnn_ext.engine.arguments import add_trust_option, end_early
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import add_trust_option, end_early, exit_on_user_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -28,8 +27,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     end_early(parse_args)
 
-from sparse_rcnn_ext.engine.trust import trust_checkpoints
-from sparse_rcnn_ext.publishing import publish
+from sparse_rcnn_ext.engine.checkpoints.publishing import publish
+from sparse_rcnn_ext.engine.checkpoints.trust import trust_checkpoints
 
 
 def main(argv: list[str] | None = None) -> None:

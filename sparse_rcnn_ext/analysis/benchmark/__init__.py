@@ -1,17 +1,13 @@
 """This project timed against mmdet's own SparseRCNN, in one run and in turns."""
 
-from .charts import draw_growth
 from .evaluation import measure_evaluation
-from .growth import AXES, measure_growth
+from .growth import AXES, draw_growth, measure_growth
 from .loading import measure_loading
-from .machine import machine_facts
-from .matching import BOXES, PROPOSALS, measure_matching
-from .report import as_json, describe, write_markdown
-from .result import Result
-from .rows import rows_for
-from .run import measure, measure_rows
-from .settings import DTYPES, MODELS, Setting, settle
-from .timing import Comparison
+from .operations import BOXES, PROPOSALS, measure_matching
+from .report import as_json, machine_facts, write_markdown
+from .rows import measure, measure_rows, rows_for
+from .settings import DTYPES, MODELS, Setting, describe, settle
+from .timing import Comparison, Result
 
 __all__ = [
     'AXES',

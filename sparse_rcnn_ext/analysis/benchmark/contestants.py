@@ -15,13 +15,12 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sparse_rcnn_ext.engine.config_parts import part_class
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.input_channels import blank_images, input_channels
+from sparse_rcnn_ext.engine.config.config_parts import part_class
+from sparse_rcnn_ext.engine.config.input_channels import blank_images, input_channels
+from sparse_rcnn_ext.errors import UserError
 
 from .mmdet_config import mmdet_model
-from .scenes import random_image, random_sample
-from .settings import DTYPES, Setting, read_model
+from .settings import DTYPES, Setting, random_image, random_sample, read_model
 
 OURS, THEIRS = 'ours', 'mmdet'
 LOSS_TOLERANCE = 1e-3

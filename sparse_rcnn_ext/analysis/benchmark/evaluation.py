@@ -14,14 +14,13 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from sparse_rcnn_ext.datasets.coco_file import CocoFile
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
 from sparse_rcnn_ext.evaluation.coco_numbers import PRECISIONS, recall_names
 
-from .process_memory import RESET, reset_peak, resident
-from .result import Result
 from .settings import Setting
-from .timing import BYTES, Comparison, alternate, timed
+from .side_process import RESET, reset_peak, resident
+from .timing import BYTES, Comparison, Result, alternate, timed
 
 WHOLE, PEAK = 'COCO evaluation', 'peak memory'
 OURS, THEIRS = 'hotcoco', 'pycocotools'

@@ -8,16 +8,13 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
-from sparse_rcnn_ext.engine.input_channels import input_channels
+from sparse_rcnn_ext.engine.config.input_channels import input_channels
+from sparse_rcnn_ext.engine.speed.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.errors import UserError
 
 from .contestants import Contestant, build_pair, check_same_losses, make_batch
-from .parts import Point, timed_parts
-from .result import Result
-from .scenes import random_image
-from .settings import Setting
-from .timing import alternate, timed
+from .settings import Setting, random_image
+from .timing import Point, Result, alternate, timed, timed_parts
 
 WHOLE = 'image to detections'
 TOLERANCE = 1e-3

@@ -16,13 +16,12 @@ from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.logging import MMLogger
 
 from sparse_rcnn_ext.datasets import CocoDataset
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .contestants import OURS, THEIRS
-from .process_memory import check_proc, reset_peak, resident
-from .result import Result
 from .settings import Setting
-from .timing import BYTES, SECONDS, Comparison, progress
+from .side_process import check_proc, reset_peak, resident
+from .timing import BYTES, SECONDS, Comparison, Result, progress
 
 BUILD, PEAK = 'building the training data set', 'peak memory'
 IMAGES, BOXES_AN_IMAGE = 118_287, 7.23

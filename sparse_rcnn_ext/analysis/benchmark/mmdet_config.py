@@ -2,9 +2,9 @@
 
 from mmengine.config import ConfigDict
 
-from sparse_rcnn_ext.engine.config_parts import DEFAULT_SCOPE, part_class, part_name
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.part_names import find_parts
+from sparse_rcnn_ext.engine.config.config_parts import DEFAULT_SCOPE, part_class, part_name
+from sparse_rcnn_ext.engine.config.part_names import find_parts
+from sparse_rcnn_ext.errors import UserError
 
 OURS = 'sparse_rcnn_ext.'
 # What mmdet has too, under the same name without our scope.

@@ -1,14 +1,26 @@
-"""Measurements as Markdown and as JSON."""
+"""Measurements, and the machine they were made on, as Markdown and as JSON."""
 
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
-from .result import Result
-from .rows import Row
-from .settings import Setting
-from .timing import BYTES, Comparison
+import mmcv
+import mmdet
+import mmengine
+import torch
+import torchvision
+
+from sparse_rcnn_ext.import_hooks import PORTABLE_OPS
+from sparse_rcnn_ext.portable_ops import PortableOpsLoader
+
+from .rows import Reached
+from .settings import describe
+from .timing import BYTES, Comparison, Result
 
 UNITS = {'s': ((1.0, 's'), (1e-3, 'ms'), (1e-6, 'µs')), BYTES: ((1 << 30, 'GiB'), (1 << 20, 'MiB'), (1 << 10, 'KiB'))}
 HEAD = '| | mmdet | ours | ratio |\n| --- | ---: | ---: | ---: |'
@@ -17,21 +29,6 @@ RATIO_NOTE = (
     'Medians, with the least and the greatest in brackets; both sides were measured in turns. '
     "A ratio of times is mmdet's by ours, so above 1 ours is faster; a ratio of memory is ours by mmdet's."
 )
-
-
-class Reached(NamedTuple):
-    """A row of the fixed list and what came of it."""
-
-    row: Row
-    comparison: Comparison
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the target was reached; None where there is none."""
-        if self.row.target is None:
-            return None
-        ratio = self.comparison.ratio
-        return ratio <= self.row.target if self.comparison.unit == BYTES else ratio >= self.row.target
 
 
 def write_markdown(
@@ -79,23 +76,6 @@ def _own(result: Result) -> str:
     setting = result.setting
     left_out = ('proposals', 'boxes', 'batch') if result.what == 'matching' else ()
     return describe(setting, left_out)
-
-
-def describe(setting: Setting, left_out: Sequence[str] = ()) -> str:
-    """A setting in words, without some of its facts."""
-    height, width = setting.size
-    words = dict(
-        model=setting.model,
-        size=f'{width}×{height}',
-        batch=f'batch {setting.batch}',
-        proposals=f'{setting.proposals} proposals',
-        stages=f'{setting.stages} stages',
-        boxes=f'{setting.boxes} boxes an image',
-        device=setting.device.upper(),
-        dtype=setting.dtype,
-    )
-    text = ', '.join(word for name, word in words.items() if name not in left_out)
-    return f'{text}; ours {setting.our_options}' if setting.our_options else text
 
 
 def _cells(comparison: Comparison) -> list[str]:
@@ -162,3 +142,32 @@ def _as_json(comparison: Comparison) -> dict:
         ours=comparison.ours,
         mmdet=comparison.theirs,
     )
+
+
+def machine_facts(device: str) -> dict[str, str]:
+    """What a reader needs to judge or repeat a measurement, by name.
+
+    Args:
+        device: ``'cpu'`` or ``'cuda'``.
+    """
+    facts = dict(date=datetime.now().strftime('%Y-%m-%d %H:%M'))
+    if device == 'cuda':
+        facts['GPU'] = f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
+    threads = torch.get_num_threads()
+    facts['CPU'] = f'{_cpu()}, {os.cpu_count()} cores, {threads} thread{"s" if threads > 1 else ""}'
+    if hasattr(os, 'getloadavg'):
+        facts['load'] = f'{os.getloadavg()[0]:.1f} in the minute before'
+    is_portable = isinstance(find_spec(PORTABLE_OPS).loader, PortableOpsLoader)
+    modules = (torch, torchvision, mmdet, mmengine, mmcv)
+    facts['versions'] = ', '.join(
+        [f'Python {platform.python_version()}', *(f'{module.__name__} {module.__version__}' for module in modules)]
+    )
+    facts["mmcv's operators"] = "torchvision's" if is_portable else 'compiled'
+    return facts
+
+
+def _cpu() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.machine()

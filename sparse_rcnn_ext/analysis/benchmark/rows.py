@@ -1,18 +1,22 @@
-"""The fixed list of comparisons, with what each is to reach."""
+"""The fixed list of comparisons, with what each is to reach; one of them, or all, measured."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from .evaluation import PEAK as NUMBERS_PEAK
 from .evaluation import WHOLE as NUMBERS
+from .evaluation import measure_evaluation
 from .inference import WHOLE as IMAGE
-from .loading import BUILD
+from .inference import measure_inference
+from .loading import BUILD, measure_loading
 from .loading import PEAK as BUILD_PEAK
-from .memory import STEP as PEAK
-from .roi import WHOLE as ROI
-from .settings import Setting
-from .shipped import PROCESS
-from .training_step import STEP
+from .operations import BOXES, PROPOSALS, measure_matching, measure_roi
+from .operations import WHOLE as ROI
+from .processes import PEAK, PROCESS, measure_memory, measure_shipped
+from .settings import Setting, describe, settle
+from .timing import BYTES, Comparison, Result
+from .training_step import STEP, measure_training
 
 
 class Row(NamedTuple):
@@ -26,6 +30,21 @@ class Row(NamedTuple):
     """Which of the measured quantities."""
     target: float | None
     """The least ratio; for memory, the greatest share; None: nothing was promised."""
+
+
+class Reached(NamedTuple):
+    """A row of the fixed list and what came of it."""
+
+    row: Row
+    comparison: Comparison
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target was reached; None where there is none."""
+        if self.row.target is None:
+            return None
+        ratio = self.comparison.ratio
+        return ratio <= self.row.target if self.comparison.unit == BYTES else ratio >= self.row.target
 
 
 LITE0 = Setting(model='lite0', size=(320, 416), batch=4, proposals=100, stages=6)
@@ -128,3 +147,46 @@ ROWS: tuple[Row, ...] = (
 def rows_for(device: str) -> list[Row]:
     """The rows that are measured on ``'cpu'`` or ``'cuda'``."""
     return [row for row in ROWS if row.setting.device == device]
+
+
+def measure(what: str, setting: Setting) -> Result:
+    """Measure a word of the command line but ``growth`` and ``all``.
+
+    Matching is measured at all of :data:`PROPOSALS` and :data:`BOXES`.
+
+    Raises:
+        UserError: If the setting cannot be, or the two do not compute the same.
+    """
+    setting = settle(setting)
+    if what == 'matching':
+        grid = [replace(setting, proposals=proposals, boxes=boxes) for proposals in PROPOSALS for boxes in BOXES]
+        return measure_matching(grid)
+    kinds = dict(
+        train=measure_training,
+        shipped=measure_shipped,
+        roi=measure_roi,
+        inference=measure_inference,
+        memory=measure_memory,
+        evaluation=measure_evaluation,
+        loading=measure_loading,
+    )
+    return kinds[what](setting)
+
+
+def measure_rows(rows: Sequence[Row], say: Callable[[str], None]) -> tuple[list[Reached], list[Result]]:
+    """Measure rows of the fixed list; what several need is measured once.
+
+    Args:
+        rows: Some of :data:`ROWS`.
+        say: Told what comes next, and what came of it.
+    """
+    results: dict[tuple[str, Setting], Result] = {}
+    reached = []
+    for number, row in enumerate(rows, 1):
+        say(f'{number}/{len(rows)} {row.name} ({describe(row.setting)})')
+        key = row.what, row.setting
+        if key not in results:
+            results[key] = measure(*key)
+        reached.append(Reached(row, results[key].comparison(row.comparison)))
+        say(f'    {reached[-1].comparison.ratio:.2f} × (target {row.target})')
+    return reached, list(results.values())

@@ -1,14 +1,19 @@
-"""What is measured: a model, its inputs, and what only our side switches on."""
+"""What is measured: a model, its inputs, random but the same, and what only our side switches on."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
 
-from sparse_rcnn_ext.engine.config_parts import is_part, part_name, scope_of
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_config import load_config
+from sparse_rcnn_ext.engine.config.config_parts import is_part, part_name, scope_of
+from sparse_rcnn_ext.engine.config.run_config import load_config
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
 
 REPO = Path(__file__).resolve().parents[3]
@@ -118,3 +123,57 @@ def read_model(setting: Setting) -> ConfigDict:
     if setting.stages is not None:
         model.roi_head.num_stages = setting.stages
     return model
+
+
+SMALLEST, LARGEST = 0.04, 0.8
+
+
+def random_boxes(num_boxes: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Boxes inside an image, as many small as large ones.
+
+    The logarithm of a side is uniform, from 4 % to 80 % of the image's.
+
+    Args:
+        num_boxes: How many (G).
+        size: Height and width of the image in pixels.
+        generator: On the CPU.
+
+    Returns:
+        (G, 4) xyxy pixels.
+    """
+    low, high = math.log(SMALLEST), math.log(LARGEST)
+    sides = (low + (high - low) * torch.rand(num_boxes, 2, generator=generator)).exp()  # (G, 2), relative
+    corner = (1 - sides) * torch.rand(num_boxes, 2, generator=generator)
+    height, width = size
+    return torch.cat([corner, corner + sides], dim=1) * torch.tensor([width, height, width, height])
+
+
+def random_sample(size: tuple[int, int], num_boxes: int, num_classes: int, generator: torch.Generator) -> DetDataSample:
+    """A data sample with ``gt_instances`` of an image (height, width)."""
+    sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)))
+    boxes = random_boxes(num_boxes, size, generator)
+    labels = torch.randint(num_classes, (num_boxes,), generator=generator)
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+    return sample
+
+
+def random_image(size: tuple[int, int], generator: torch.Generator, channels: int = 3) -> Tensor:
+    """(C, H, W) of bytes."""
+    return torch.randint(256, (channels, *size), dtype=torch.uint8, generator=generator)
+
+
+def describe(setting: Setting, left_out: Sequence[str] = ()) -> str:
+    """A setting in words, without some of its facts."""
+    height, width = setting.size
+    words = dict(
+        model=setting.model,
+        size=f'{width}×{height}',
+        batch=f'batch {setting.batch}',
+        proposals=f'{setting.proposals} proposals',
+        stages=f'{setting.stages} stages',
+        boxes=f'{setting.boxes} boxes an image',
+        device=setting.device.upper(),
+        dtype=setting.dtype,
+    )
+    text = ', '.join(word for name, word in words.items() if name not in left_out)
+    return f'{text}; ours {setting.our_options}' if setting.our_options else text

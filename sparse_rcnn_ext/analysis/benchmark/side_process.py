@@ -1,4 +1,4 @@
-"""One side in a process of its own, where nothing of the other's is left behind."""
+"""One side in a process of its own, where nothing of the other's is left behind, and how much memory that has."""
 
 import gc
 import json
@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from subprocess import PIPE, Popen
 
 import torch
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .contestants import OURS
 from .settings import REPO, Setting
@@ -80,3 +81,23 @@ def main(name: str, setting: str, job: str) -> None:
     work = pkgutil.resolve_name(job)
     for _ in sys.stdin:
         print(f'{MARK}{json.dumps(work(step))}', flush=True)
+
+
+STATUS, RESET = Path('/proc/self/status'), Path('/proc/self/clear_refs')
+
+
+def check_proc() -> None:
+    """Raise UserError where the kernel does not tell."""
+    if not RESET.exists():
+        raise UserError('peak memory on the CPU is read from /proc, which this system lacks: measure it on Linux')
+
+
+def reset_peak() -> None:
+    """Let the high-water mark fall to what is there now, see proc(5)."""
+    RESET.write_text('5')
+
+
+def resident(key: str) -> int:
+    """Bytes in memory: ``'VmRSS'`` now, ``'VmHWM'`` at most since the mark was set back."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(f'{key}:'))
+    return int(line.split()[1]) * 1024

@@ -4,13 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from sparse_rcnn_ext.engine.compilation import compile_for_training
+from sparse_rcnn_ext.engine.speed.compilation import compile_for_training
 
 from .contestants import Contestant, build_pair, check_same_losses, make_batch
-from .parts import Point, timed_parts
-from .result import Result
 from .settings import Setting
-from .timing import Comparison, alternate, timed
+from .timing import Comparison, Point, Result, alternate, timed, timed_parts
 
 LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 2.5e-5, 1e-4, 1.0
 STEP = 'training step'

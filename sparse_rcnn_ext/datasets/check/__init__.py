@@ -1,9 +1,9 @@
 """Look into the data sets of a config before training on them."""
 
-from .image_files import default_threads
+from sparse_rcnn_ext.datasets.image_files import default_threads
+
 from .picture import draw_check
-from .report import write_report
+from .report import summarise, write_report
 from .run import CheckResult, check_datasets
-from .summary import summarise
 
 __all__ = ['CheckResult', 'check_datasets', 'default_threads', 'draw_check', 'summarise', 'write_report']

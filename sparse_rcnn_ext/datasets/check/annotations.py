@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.fileio import get
 
 from sparse_rcnn_ext.datasets.held_out import part_of
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 class ImageEntry(NamedTuple):

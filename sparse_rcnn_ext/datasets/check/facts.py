@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparse_rcnn_ext.datasets.image_files import ImageFile, ImageRequest
+
 from .annotations import Annotations
 from .fates import BoxFate, ImageFate, box_fates, class_labels, image_fates
-from .image_files import ImageFile, ImageRequest
 from .sources import Source
 
 SIZES = ('small', 'medium', 'large')

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sparse_rcnn_ext.datasets.image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE, TOO_LARGE
+
 from .facts import Facts
 from .fates import ImageFate
 from .finding import Finding, Level, Noun, some_names
-from .image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE, TOO_LARGE
 
 _UNREADABLE = {
     EMPTY: 'of 0 bytes',

@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.datasets.image_files import Reading, read_images
+from sparse_rcnn_ext.errors import UserError
 
 from .annotations import Annotations, read_annotations
 from .box_findings import find_in_boxes
 from .class_findings import find_in_classes, find_in_model
 from .facts import Facts, gather_facts, wanted_images
 from .finding import Finding, Level, first_fix
-from .image_files import Reading, read_images
 from .image_findings import find_in_images
 from .sources import Source, find_sources
 from .split_findings import find_between_splits, find_in_evaluators

@@ -10,9 +10,9 @@ from mmengine.fileio import list_from_file
 
 from sparse_rcnn_ext.datasets.coco_dataset import CocoDataset
 from sparse_rcnn_ext.datasets.own_files import base_name
-from sparse_rcnn_ext.engine.config_parts import is_part, part_class, part_name, scope_of
-from sparse_rcnn_ext.engine.data_paths import walk_datasets
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.config.config_parts import is_part, part_class, part_name, scope_of
+from sparse_rcnn_ext.engine.config.paths import walk_datasets
+from sparse_rcnn_ext.errors import UserError
 
 
 @dataclass(frozen=True)

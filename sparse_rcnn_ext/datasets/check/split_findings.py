@@ -8,8 +8,8 @@ from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmdet.evaluation import MultiDatasetsEvaluator
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.config_parts import is_part, part_class, scope_of, walk_evaluators
-from sparse_rcnn_ext.engine.data_paths import walk_datasets
+from sparse_rcnn_ext.engine.config.config_parts import is_part, part_class, scope_of, walk_evaluators
+from sparse_rcnn_ext.engine.config.paths import walk_datasets
 
 from .facts import Facts
 from .fates import class_labels

@@ -1,7 +1,7 @@
 """Pascal VOC, YOLO and CrowdHuman annotations to COCO's JSON."""
 
+from .coco_json import write_splits
 from .crowdhuman import convert_crowdhuman
-from .output import write_splits
 from .voc import convert_voc
 from .yolo import convert_yolo
 

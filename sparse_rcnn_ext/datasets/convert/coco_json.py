@@ -1,12 +1,12 @@
-"""A COCO annotation file in the making, with a count of everything that does not get into it."""
+"""A COCO annotation file in the making: its classes, what does not get into it, and what a conversion leaves behind."""
 
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .image_files import image_size
 
@@ -148,3 +148,63 @@ def _counts(reasons: dict[str, list[str]]) -> list[str]:
         more = ', …' if len(names) > NAMES_SHOWN else ''
         lines.append(f'{reason}: {len(places)}, in {", ".join(names[:NAMES_SHOWN])}{more}')
     return lines
+
+
+def choose_classes(asked: Sequence[str] | None, found: Iterable[str], source: str) -> tuple[str, ...]:
+    """The classes that are asked for, in that order, or else those found, sorted.
+
+    Args:
+        asked: Class names of the user, or None.
+        found: Class names in the data.
+        source: Where the data are, for the errors.
+
+    Raises:
+        UserError: If a class is asked for twice or is not in the data, or the data have none.
+    """
+    found = sorted(set(found))
+    if not found:
+        raise UserError(f'{source} holds no labelled object: is it the right folder?')
+    if asked is None:
+        return tuple(found)
+    if len(set(asked)) < len(asked):
+        raise UserError(f'--classes names a class twice: {", ".join(asked)}')
+    missing = [name for name in asked if name not in found]
+    if missing:
+        raise UserError(
+            f'--classes asks for {", ".join(missing)}, which {source} does not have; its classes are {", ".join(found)}'
+        )
+    return tuple(asked)
+
+
+def write_splits(converted: dict[str, CocoJson], out: Path, data_root: Path, image_prefix: str) -> str:
+    """Write OUT/SPLIT.json for every split; nothing else is written, and images stay where they are.
+
+    Args:
+        converted: By split.
+        out: The folder for the JSONs, made if absent.
+        data_root: The folder of the data set.
+        image_prefix: From there to the folder that file names are relative to; '' for none.
+
+    Returns:
+        What to print: summaries, and the keys of a config's data set.
+    """
+    lines = []
+    for split, coco in converted.items():
+        path = out / f'{split}.json'
+        coco.write(path)
+        lines.append(f'{path}: {coco.summary()}')
+    prefix = f'{image_prefix}/' if image_prefix else ''
+    classes = next(iter(converted.values())).classes
+    lines += [
+        'In a config:',
+        f'  data_root={f"{data_root.as_posix()}/"!r}, data_prefix=dict(img={prefix!r}), '
+        f'ann_file={_from(data_root, out)!r}',
+        f'  metainfo=dict(classes={classes!r})',
+    ]
+    return '\n'.join(lines)
+
+
+def _from(data_root: Path, out: Path) -> str:
+    """The JSONs as mmengine looks for them: below the data root, or by an absolute path."""
+    out, root = out.resolve(), data_root.resolve()
+    return f'{(out.relative_to(root) if out.is_relative_to(root) else out).as_posix()}/SPLIT.json'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 # What OpenCV reads, which mmcv loads images with.
 SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'})

@@ -12,13 +12,11 @@ from xml.parsers.expat import ExpatError
 from tqdm import tqdm
 
 from sparse_rcnn_ext.datasets.own_files import base_name
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
-from .classes import choose_classes
-from .coco_json import NO_AREA, CocoJson
+from .coco_json import NO_AREA, CocoJson, choose_classes
 from .image_files import stored_size
-from .voc_file import VocFile, read_voc_file
-from .voc_folder import VocFolder, find_voc_folders, split_names
+from .voc_data import VocFile, VocFolder, find_voc_folders, read_voc_file, split_names
 
 FROM_1 = 'XML files whose pixels count from 1, as their source says (--first-pixel 0: from 0)'
 PROVEN_FROM_0 = 'XML files whose pixels count from 0, as a 0 or a fraction among all proves (--first-pixel 1: from 1)'

@@ -13,7 +13,7 @@ from pathlib import Path
 from globox import BoundingBox
 from tqdm import tqdm
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .coco_json import NO_AREA, CocoJson
 from .image_files import SUFFIXES, read_list

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 from .image_files import SUFFIXES, read_list
 

@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmcv.transforms.utils import cache_randomness
 
 from sparse_rcnn_ext.datasets.image_pool import POOL_KEY, ImagePool
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import TRANSFORMS
 
 _MAX_TRIES = 20

@@ -5,7 +5,7 @@ from pathlib import PurePath
 import cv2
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import TRANSFORMS
 
 _FLAGS = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}

@@ -10,10 +10,10 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.atomic_file import TEMPORARY
-from sparse_rcnn_ext.engine.background_writer import BACKGROUND, WRITER
-from sparse_rcnn_ext.engine.last_checkpoint import agree_on_last_checkpoint, record_checkpoint
-from sparse_rcnn_ext.engine.run_state import job_name, restarts, without_functions
+from sparse_rcnn_ext.engine.checkpoints.atomic_file import TEMPORARY
+from sparse_rcnn_ext.engine.checkpoints.background_writer import BACKGROUND, WRITER
+from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import agree_on_last_checkpoint, record_checkpoint
+from sparse_rcnn_ext.engine.checkpoints.run_state import job_name, restarts, without_functions
 from sparse_rcnn_ext.registry import HOOKS
 
 INTERRUPTED = 'interrupted.pth'

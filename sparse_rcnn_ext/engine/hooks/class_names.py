@@ -12,9 +12,8 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import Dataset
 
 from sparse_rcnn_ext.datasets.joined import listed, refuse_shared_ids, settle_classes
-from sparse_rcnn_ext.datasets.label_order import labels_by_file
-from sparse_rcnn_ext.datasets.learnable import check_boxes, shared_files
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.datasets.learnable import check_boxes, labels_by_file, shared_files
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric, judge_what_runs
 from sparse_rcnn_ext.registry import HOOKS
 

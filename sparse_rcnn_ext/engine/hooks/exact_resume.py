@@ -6,8 +6,20 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.run_state import RUN_STATE, describe_batch, job_name, pending_gradients, unwrapped
-from sparse_rcnn_ext.engine.seeded_batches import NumberedIterator, get_states, seed_all, seed_batches, set_states
+from sparse_rcnn_ext.engine.checkpoints.run_state import (
+    RUN_STATE,
+    describe_batch,
+    job_name,
+    pending_gradients,
+    unwrapped,
+)
+from sparse_rcnn_ext.engine.training.seeded_batches import (
+    NumberedIterator,
+    get_states,
+    seed_all,
+    seed_batches,
+    set_states,
+)
 from sparse_rcnn_ext.registry import HOOKS
 
 

@@ -9,8 +9,9 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.finite_check import FiniteCheck, ill_weights
-from sparse_rcnn_ext.engine.non_finite import (
+from sparse_rcnn_ext.engine.checkpoints.run_state import unwrapped
+from sparse_rcnn_ext.engine.training.finite_check import FiniteCheck, ill_weights
+from sparse_rcnn_ext.engine.training.non_finite import (
     ANOTHER_PROCESS,
     describe_gradients,
     describe_losses,
@@ -18,7 +19,6 @@ from sparse_rcnn_ext.engine.non_finite import (
     ill_weights_error,
     stop,
 )
-from sparse_rcnn_ext.engine.run_state import unwrapped
 from sparse_rcnn_ext.registry import HOOKS
 
 

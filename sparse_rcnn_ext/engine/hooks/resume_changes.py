@@ -6,9 +6,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.run_state import RUN_STATE, describe_batch, without_functions
-from sparse_rcnn_ext.engine.schedule_replay import follow_schedule
+from sparse_rcnn_ext.engine.checkpoints.run_state import RUN_STATE, describe_batch, without_functions
+from sparse_rcnn_ext.engine.training.schedule_replay import follow_schedule
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import HOOKS
 
 # How an optimizer computes, and what a scheduler counts.

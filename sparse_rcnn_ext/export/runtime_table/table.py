@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.export.check import TOLERANCES
-from sparse_rcnn_ext.export.comparison import compare
+from sparse_rcnn_ext.errors import UserError
+from sparse_rcnn_ext.export.check import TOLERANCES, compare
 from sparse_rcnn_ext.export.runtime import Detections, Detector
 
 from .kinds import BASE, Runtime

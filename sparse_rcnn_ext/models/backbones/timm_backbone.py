@@ -6,7 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import MODELS
 
 from .timm_weights import load_classifier, load_features, load_hub_classifier, plain_name

@@ -10,8 +10,8 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.verified_download import sha256_of
+from sparse_rcnn_ext.engine.checkpoints.verified_download import sha256_of
+from sparse_rcnn_ext.errors import UserError
 
 PACKAGE_PREFIX = 'pypi:'
 _SUFFIXES = ('.pth', '.pt', '.safetensors')

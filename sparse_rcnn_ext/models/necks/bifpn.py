@@ -9,7 +9,7 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import MODELS
 
 FUSION_EPS = 1e-4

@@ -8,7 +8,7 @@ from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.box_penalties import FARTHEST
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import MODELS

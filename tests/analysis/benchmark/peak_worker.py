@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.analysis.benchmark.memory import peak_of_step
+from sparse_rcnn_ext.analysis.benchmark.processes import peak_of_step
 
 MIB = 1 << 20
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparse_rcnn_ext.analysis.benchmark.contestants import build_pair, check_same_losses, copy_weights, make_batch
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 def test_same_weights_every_time(tiny, pair):

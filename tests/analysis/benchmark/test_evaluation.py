@@ -16,7 +16,7 @@ from sparse_rcnn_ext.analysis.benchmark.evaluation import (
     read_results,
     synthetic,
 )
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 CATEGORIES = [dict(id=7, name='cat'), dict(id=3, name='dog')]
 IMAGES = [dict(id=5, file_name='5.jpg', width=100, height=80), dict(id=6, file_name='6.jpg', width=50, height=50)]

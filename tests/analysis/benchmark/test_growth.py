@@ -6,11 +6,9 @@ import matplotlib.image
 import pytest
 
 from sparse_rcnn_ext.analysis.benchmark import growth
-from sparse_rcnn_ext.analysis.benchmark.charts import draw_growth
-from sparse_rcnn_ext.analysis.benchmark.growth import AXES, TITLES, Growth, measure_growth
-from sparse_rcnn_ext.analysis.benchmark.result import Result
-from sparse_rcnn_ext.analysis.benchmark.timing import Comparison
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.analysis.benchmark.growth import AXES, TITLES, Growth, draw_growth, measure_growth
+from sparse_rcnn_ext.analysis.benchmark.timing import Comparison, Result
+from sparse_rcnn_ext.errors import UserError
 
 
 @pytest.fixture

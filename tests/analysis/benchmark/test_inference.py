@@ -14,8 +14,8 @@ from sparse_rcnn_ext.analysis.benchmark.inference import (
     compare_detections,
     measure_inference,
 )
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.engine.speed.fast_inference import fast_forward_stages
+from sparse_rcnn_ext.errors import UserError
 
 PARTS = ['preprocessing', 'backbone and neck', 'stages and detections', 'rest']
 

@@ -7,7 +7,7 @@ import pytest
 
 from sparse_rcnn_ext.analysis.benchmark import loading
 from sparse_rcnn_ext.analysis.benchmark.loading import BUILD, PEAK, build, measure_loading, write_file
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 def test_result(tiny):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark.matching import Matching, measure_matching
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.analysis.benchmark.operations import Matching, measure_matching
+from sparse_rcnn_ext.errors import UserError
 
 
 def test_both_find_the_same_pairs(tiny):

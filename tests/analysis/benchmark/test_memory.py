@@ -7,28 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import memory, process_memory
-from sparse_rcnn_ext.analysis.benchmark.memory import STEP, WITH_STATE, measure_memory
+from sparse_rcnn_ext.analysis.benchmark import processes, side_process
+from sparse_rcnn_ext.analysis.benchmark.processes import PEAK, WITH_STATE, measure_memory
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 MIB = 1 << 20
 
 
-@pytest.mark.skipif(not process_memory.RESET.exists(), reason='no /proc/self/clear_refs on this system')
+@pytest.mark.skipif(not side_process.RESET.exists(), reason='no /proc/self/clear_refs on this system')
 def test_peak_is_what_a_step_touches(run_process, tmp_path):
     """In a process of its own: in this one a test may have told malloc to keep what is freed."""
     code, printed = run_process(str(Path(__file__).with_name('peak_worker.py')), ['64', '200'], tmp_path)
     assert code == 0, printed
     for mib, (peaks, runs) in zip((64, 200), json.loads(printed.splitlines()[-1]), strict=True):
         assert runs == 3
-        assert peaks[STEP] == pytest.approx(mib * MIB, abs=6 * MIB)
-        assert peaks[WITH_STATE] - peaks[STEP] == 6 * MIB
+        assert peaks[PEAK] == pytest.approx(mib * MIB, abs=6 * MIB)
+        assert peaks[WITH_STATE] - peaks[PEAK] == 6 * MIB
 
 
 def test_the_process_finds_its_job_and_the_list_its_row():
-    assert pkgutil.resolve_name(memory.JOB) is memory.peak_of_step
-    assert {row.comparison for row in rows_for('cpu') if row.what == 'memory'} <= {STEP, WITH_STATE}
+    assert pkgutil.resolve_name(processes.PEAK_JOB) is processes.peak_of_step
+    assert {row.comparison for row in rows_for('cpu') if row.what == 'memory'} <= {PEAK, WITH_STATE}
 
 
 def test_a_process_for_each_side_and_round(tiny, monkeypatch):
@@ -36,9 +36,9 @@ def test_a_process_for_each_side_and_round(tiny, monkeypatch):
 
     def answer(name: str) -> dict[str, int]:
         asked.append(name)
-        return {STEP: len(asked), WITH_STATE: 10 * len(asked)}
+        return {PEAK: len(asked), WITH_STATE: 10 * len(asked)}
 
-    monkeypatch.setattr(memory, 'side_process', lambda name, *_: nullcontext(lambda: answer(name)))
+    monkeypatch.setattr(processes, 'side_process', lambda name, *_: nullcontext(lambda: answer(name)))
     step, with_state = measure_memory(tiny).comparisons
     assert asked == ['ours', 'mmdet'] * 2
     assert (step.ours, step.theirs, step.unit) == ((1, 3), (2, 4), 'B')
@@ -46,6 +46,6 @@ def test_a_process_for_each_side_and_round(tiny, monkeypatch):
 
 
 def test_without_proc(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(process_memory, 'RESET', tmp_path / 'absent')
+    monkeypatch.setattr(side_process, 'RESET', tmp_path / 'absent')
     with pytest.raises(UserError, match='measure it on Linux'):
         measure_memory(tiny)

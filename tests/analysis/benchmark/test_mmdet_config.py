@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from sparse_rcnn_ext.analysis.benchmark.mmdet_config import mmdet_model
 from sparse_rcnn_ext.analysis.benchmark.settings import Setting, read_model, settle
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 @pytest.mark.parametrize(

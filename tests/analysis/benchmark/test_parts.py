@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from sparse_rcnn_ext.analysis.benchmark import parts
-from sparse_rcnn_ext.analysis.benchmark.parts import timed_parts
+from sparse_rcnn_ext.analysis.benchmark import timing
+from sparse_rcnn_ext.analysis.benchmark.timing import timed_parts
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr(parts, 'time', fake)
+    monkeypatch.setattr(timing, 'time', fake)
     return fake
 
 

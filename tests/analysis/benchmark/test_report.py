@@ -5,13 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import run
-from sparse_rcnn_ext.analysis.benchmark.machine import machine_facts
-from sparse_rcnn_ext.analysis.benchmark.report import Reached, as_json, describe, heading, write_markdown
-from sparse_rcnn_ext.analysis.benchmark.result import Result
-from sparse_rcnn_ext.analysis.benchmark.rows import ROWS, Row, rows_for
-from sparse_rcnn_ext.analysis.benchmark.settings import Setting, settle
-from sparse_rcnn_ext.analysis.benchmark.timing import BYTES, SECONDS, Comparison
+from sparse_rcnn_ext.analysis.benchmark import rows as module
+from sparse_rcnn_ext.analysis.benchmark.report import as_json, heading, machine_facts, write_markdown
+from sparse_rcnn_ext.analysis.benchmark.rows import ROWS, Reached, Row, rows_for
+from sparse_rcnn_ext.analysis.benchmark.settings import Setting, describe, settle
+from sparse_rcnn_ext.analysis.benchmark.timing import BYTES, SECONDS, Comparison, Result
 
 TIMES = Comparison('training step', SECONDS, ours=(1.0, 1.25, 1.5), theirs=(3.0, 2.5, 2.0))
 PEAKS = Comparison('peak', BYTES, ours=(900 << 20,), theirs=(1 << 30,))
@@ -121,10 +119,10 @@ def test_what_several_rows_need_is_measured_once(monkeypatch):
         asked.append((what, setting))
         return RESULT
 
-    monkeypatch.setattr(run, 'measure', measure)
+    monkeypatch.setattr(module, 'measure', measure)
     first = Row('first', 'train', SETTING, 'training step', 1.5)
     rows = [first, first._replace(name='second', comparison='peak'), first._replace(setting=replace(SETTING, batch=9))]
-    reached, results = run.measure_rows(rows, said.append)
+    reached, results = module.measure_rows(rows, said.append)
     assert asked == [('train', SETTING), ('train', replace(SETTING, batch=9))]
     assert [row.comparison for row in reached] == [TIMES, PEAKS, TIMES] and len(results) == 2
     assert said[0].startswith('1/3 first (r50, 640×640') and '2.00 ×' in said[1]

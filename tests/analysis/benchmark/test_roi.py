@@ -2,9 +2,9 @@
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import roi
-from sparse_rcnn_ext.analysis.benchmark.roi import WHOLE, measure_roi
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.analysis.benchmark import operations
+from sparse_rcnn_ext.analysis.benchmark.operations import WHOLE, measure_roi
+from sparse_rcnn_ext.errors import UserError
 
 
 def test_result(tiny):
@@ -17,13 +17,13 @@ def test_result(tiny):
 
 def test_stages_and_proposals_of_the_setting(tiny, monkeypatch):
     sizes = []
-    original = roi.OurRoIs.backward
+    original = operations.OurRoIs.backward
 
     def backward(self, pooled):
         sizes.append((type(self).__name__, [tuple(stage.shape) for stage in pooled]))
         return original(self, pooled)
 
-    monkeypatch.setattr(roi.OurRoIs, 'backward', backward)
+    monkeypatch.setattr(operations.OurRoIs, 'backward', backward)
     measure_roi(tiny)
     assert ('OurRoIs', [(20, 49, 16)] * 2) in sizes and ('TheirRoIs', [(20, 16, 7, 7)] * 2) in sizes
 
@@ -31,7 +31,7 @@ def test_stages_and_proposals_of_the_setting(tiny, monkeypatch):
 @pytest.mark.parametrize('what', ['features', 'gradients'])
 def test_different_features_are_refused(tiny, monkeypatch, what):
     method = dict(features='forward', gradients='backward')[what]
-    original = getattr(roi.TheirRoIs, method)
+    original = getattr(operations.TheirRoIs, method)
 
     def forward(self):
         return [1.01 * pooled for pooled in original(self)]
@@ -40,6 +40,6 @@ def test_different_features_are_refused(tiny, monkeypatch, what):
         original(self, pooled)
         original(self, self.forward())
 
-    monkeypatch.setattr(roi.TheirRoIs, method, locals()[method])
+    monkeypatch.setattr(operations.TheirRoIs, method, locals()[method])
     with pytest.raises(UserError, match=r'RoI features of ours and mmdet differ by .* no comparison'):
         measure_roi(tiny)

@@ -3,7 +3,7 @@
 import pytest
 
 from sparse_rcnn_ext.analysis.benchmark.settings import MODELS, REPO, Setting, read_model, settle
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 
 def test_config_fills_in_what_is_not_given(tiny_model):

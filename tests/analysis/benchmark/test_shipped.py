@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import process_memory, shipped
+from sparse_rcnn_ext.analysis.benchmark import processes
+from sparse_rcnn_ext.analysis.benchmark.processes import PROCESS, measure_shipped
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
-from sparse_rcnn_ext.analysis.benchmark.shipped import PROCESS, measure_shipped
-from sparse_rcnn_ext.analysis.benchmark.side_process import side_process
+from sparse_rcnn_ext.analysis.benchmark.side_process import RESET, side_process
 from sparse_rcnn_ext.analysis.benchmark.training_step import STEP
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
-pytestmark = pytest.mark.skipif(not process_memory.RESET.exists(), reason='no /proc/self/clear_refs on this system')
+pytestmark = pytest.mark.skipif(not RESET.exists(), reason='no /proc/self/clear_refs on this system')
 MIB = 1 << 20
 
 
@@ -27,17 +27,17 @@ def test_both_are_measured(tiny):
 
 def test_only_ours_keeps_its_memory(pair, monkeypatch):
     kept = []
-    monkeypatch.setattr(shipped, 'keep_freed_memory', lambda: kept.append(True))
+    monkeypatch.setattr(processes, 'keep_freed_memory', lambda: kept.append(True))
     ours, theirs, images, samples = pair
     for side in (theirs, ours):
-        step = shipped.TrainingStep(side, images, samples)
+        step = processes.TrainingStep(side, images, samples)
         for _ in range(2):
-            shipped.run_as_shipped(step)
+            processes.run_as_shipped(step)
         assert len(kept) == (side is ours)
 
 
 def test_a_process_that_fails_is_one_sentence(tiny, monkeypatch):
     monkeypatch.setattr('sparse_rcnn_ext.analysis.benchmark.side_process.CHILD', 'exit("\\nerror: no luck")')
-    with side_process('ours', tiny, shipped.JOB) as ask, pytest.raises(UserError) as failed:
+    with side_process('ours', tiny, processes.SHIPPED_JOB) as ask, pytest.raises(UserError) as failed:
         ask()
     assert str(failed.value) == 'the process of ours ended with code 1: error: no luck'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparse_rcnn_ext.datasets.check.annotations import read_annotations
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 CATEGORIES = [dict(id=3, name='cat'), dict(id=1, name='dog')]
 IMAGE = dict(id=5, file_name='a.jpg', width=10, height=8)

@@ -6,7 +6,7 @@ import cv2
 import pytest
 from mmdet.registry import DATASETS
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.check.small_data import WIDTH, SmallData, check, encode, levels
 
 Break = Callable[[SmallData], object]

@@ -5,7 +5,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from sparse_rcnn_ext.datasets.check.sources import Source, find_sources
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 LOAD = dict(type='LoadImageFromFile')
 

@@ -6,7 +6,7 @@ import pytest
 
 from sparse_rcnn_ext.datasets.convert.coco_json import NO_AREA
 from sparse_rcnn_ext.datasets.convert.crowdhuman import convert_crowdhuman
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import HEIGHT, WIDTH, make_crowdhuman, person, write_odgt
 
 NAME = '273271,c9db000d5146c15'

@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS
 from sparse_rcnn_ext.datasets import own_data
 from sparse_rcnn_ext.datasets.convert import convert_voc, convert_yolo
 from sparse_rcnn_ext.datasets.convert.coco_json import CocoJson
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
 from sparse_rcnn_ext.evaluation.coco_metric import BACKENDS
 

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from sparse_rcnn_ext.datasets.convert.coco_json import CocoJson
-from sparse_rcnn_ext.datasets.convert.output import write_splits
+from sparse_rcnn_ext.datasets.convert.coco_json import CocoJson, write_splits
 from tests.datasets.convert.minis import HEIGHT, WIDTH, write_image
 
 

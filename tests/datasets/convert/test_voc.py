@@ -11,7 +11,7 @@ from PIL import Image
 
 from sparse_rcnn_ext.datasets.convert.coco_json import NO_AREA, CocoJson
 from sparse_rcnn_ext.datasets.convert.voc import TAKEN_FROM_0, WITHOUT_XML, convert_voc
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import (
     HEIGHT,
     WIDTH,

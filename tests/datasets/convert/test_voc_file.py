@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import voc_object, write_voc_image
 from tests.datasets.convert.test_voc import boxes, convert
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.datasets.convert.voc import FROM_1, PROVEN_FROM_0, TAKEN_FROM_0, convert_voc
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import (
     HEIGHT,
     SIZE,

@@ -6,7 +6,7 @@ import pytest
 
 from sparse_rcnn_ext.datasets.convert.coco_json import NO_AREA, CocoJson
 from sparse_rcnn_ext.datasets.convert.yolo import NOT_A_LINE, convert_yolo
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import (
     EDGES,
     HEIGHT,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparse_rcnn_ext.datasets.convert.yolo import convert_yolo, label_path
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.convert.minis import write_image
 from tests.datasets.convert.test_yolo import convert, write
 

@@ -8,7 +8,7 @@ from mmcv.transforms import Compose
 
 from sparse_rcnn_ext.datasets.image_pool import POOL_KEY
 from sparse_rcnn_ext.datasets.transforms import LoadOtherImages
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.transforms.samples import make_sample
 
 LEVELS = (10, 60, 160, 220, 250)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mmengine.registry import TRANSFORMS
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.transforms.samples import make_sample
 
 BOXES = [(10.0, 20.0, 110.0, 220.0), (0.0, 0.0, 401.0, 301.0)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.engine import finite_check
+from sparse_rcnn_ext.engine.training import finite_check
 
 
 @pytest.fixture(params=['at once', 'an iteration later'])

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from sparse_rcnn_ext.engine.errors import exit_on_user_error
+from sparse_rcnn_ext.engine.config.arguments import exit_on_user_error
+from sparse_rcnn_ext.engine.config.launch import join_job
 from sparse_rcnn_ext.engine.hooks import AtomicCheckpointHook, FiniteLossHook
-from sparse_rcnn_ext.engine.launch import join_job
 
 ITERATIONS = 8
 PER_EPOCH = 4

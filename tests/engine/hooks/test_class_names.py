@@ -12,9 +12,9 @@ from mmengine.registry import HOOKS, init_default_scope
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
-from sparse_rcnn_ext.datasets.label_order import labels_by_file
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.datasets.learnable import labels_by_file
 from sparse_rcnn_ext.engine.hooks import ClassNamesHook
+from sparse_rcnn_ext.errors import UserError
 from tests.datasets.tiny_coco import cats_and_dogs, write
 from tests.engine.hooks.small_runner import Names, SmallDetector, make_runner, save
 

@@ -11,8 +11,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader, Dataset
 
-from sparse_rcnn_ext.engine.errors import UserError
-from sparse_rcnn_ext.engine.non_finite import describe_losses
+from sparse_rcnn_ext.engine.training.non_finite import describe_losses
+from sparse_rcnn_ext.errors import UserError
 from tests.engine.hooks import spoilt_training
 from tests.engine.hooks.spoilt_training import INF, ITERATIONS, NAN, Spoilt, make_runner, weights
 from tests.fork_server import LIMIT

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from sparse_rcnn_ext.engine import finite_check
-from sparse_rcnn_ext.engine.amp_optim_wrapper import AmpOptimWrapper
-from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.hooks import FiniteLossHook
+from sparse_rcnn_ext.engine.speed.amp_optim_wrapper import AmpOptimWrapper
+from sparse_rcnn_ext.engine.training import finite_check
+from sparse_rcnn_ext.errors import UserError
 from tests.engine.hooks.spoilt_training import INF, ITERATIONS, NAN, Spoilt, make_runner, weights
 from tests.models.test_synchronisation import refuse, watch_fetches
 

@@ -13,8 +13,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from sparse_rcnn_ext.engine.errors import UserError
 from sparse_rcnn_ext.engine.hooks import LastEpochsPipelineHook
+from sparse_rcnn_ext.errors import UserError
 from tests.durability.compare import differences
 from tests.durability.small_training import OURS
 from tests.durability.small_training import make_runner as make_small_runner

@@ -8,11 +8,11 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.engine.background_writer import WRITER, BackgroundWriter
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.engine.checkpoints.background_writer import WRITER, BackgroundWriter
+from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import is_whole
 from sparse_rcnn_ext.engine.hooks.atomic_checkpoint import INTERRUPTED
-from sparse_rcnn_ext.engine.last_checkpoint import is_whole
-from sparse_rcnn_ext.engine.non_finite import last_checkpoint
+from sparse_rcnn_ext.engine.training.non_finite import last_checkpoint
+from sparse_rcnn_ext.errors import UserError
 from tests.durability.small_training import OURS, make_runner
 from tests.engine.hooks.test_atomic_checkpoint import names
 from tests.fork_server import LIMIT

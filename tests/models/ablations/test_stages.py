@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from tests.configs.ablation_rows import WHWH, build_row, make_pyramid, run_stages
 from tests.models.small_model import STAGES, make_images, make_sample
 

@@ -7,7 +7,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 
 LITE0 = 'tf_efficientnet_lite0'
 SWIN = 'swin_tiny_patch4_window7_224'

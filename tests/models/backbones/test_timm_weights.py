@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from skimage import data, transform
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.backbones.timm_weights import find_weights, load_classifier, load_features
 
 LITE0 = 'tf_efficientnet_lite0'

@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.necks.bifpn import BiFPN, FusionNode, halve
 from tests.reference import bifpn as reference
 

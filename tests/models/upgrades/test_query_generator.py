@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.models.upgrades.query_generator import QueryGenerator
 from tests.reference.boxes import giou

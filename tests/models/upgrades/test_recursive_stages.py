@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.errors import UserError
+from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.upgrades.positioned_self_attention import PositionedSelfAttention
 from tests.configs.ablation_rows import UPGRADES, WHWH, build_row, build_upgrade, make_pyramid
 from tests.models.small_model import CHANNELS, STAGES, make_images, make_sample
