@@ -51,6 +51,12 @@ def test_table(tool, export, images, tmp_path, capsys):
     ] == f'none: no file {file.stem}.torchscript beside the .onnx'
 
 
+def test_what_takes_very_long_is_run_by_name_only(tool):
+    usual = tool.parse_args(['model.onnx', 'images']).runtimes
+    assert [name for name in RUNTIMES if name not in usual] == ['ONNX reference evaluator']
+    assert tool.parse_args(['model.onnx', 'images', '--runtimes', 'ONNX reference evaluator']).runtimes
+
+
 def test_failing_runtimes_are_rows(export, images, tmp_path):
     """One that is not installed, one that dies without a word; the slow one sees the first image only, once."""
     kinds = {

@@ -15,6 +15,8 @@ from mmengine.config import Config
 
 from sparse_rcnn_ext.export import Detector
 from sparse_rcnn_ext.export.metadata import describe
+from sparse_rcnn_ext.export.runtime_table.kinds import BASE, RUNTIMES
+from sparse_rcnn_ext.export.runtime_table.table import measure
 from sparse_rcnn_ext.models import SparseRCNN
 from tests.export.examples import build_detector, check_parity, read_images
 
@@ -97,6 +99,16 @@ def test_inputs_outputs_and_metadata_have_names(written, tmp_path):
     bare.write_bytes(network)
     with pytest.raises(ValueError, match=r'bare\.tflite has no metadata: give a file of tools/deploy/export\.py$'):
         Detector(bare)
+
+
+@pytest.mark.slow
+def test_the_table_of_runtimes_runs_it(written, tiny_config, checkpoint, run_here, shared_dir, tmp_path):
+    onnx = written[0].with_suffix('.onnx')
+    run_here('deploy/export.py', tiny_config, checkpoint, '--out', onnx)
+    runtimes = {name: RUNTIMES[name] for name in (BASE, 'LiteRT')}
+    _, row = measure(onnx, read_images(shared_dir), runtimes, tmp_path, threads=1, rounds=1)
+    assert int(re.match(r'equal: (\d+), ', row.found)[1]) > 30
+    assert row.ratio > 0 and row.ending == '.tflite'
 
 
 def test_what_is_no_such_file_is_refused(tmp_path):

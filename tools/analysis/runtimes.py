@@ -22,8 +22,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('file', type=Path, metavar='FILE.onnx', help='of tools/deploy/export.py, without --dynamic')
     parser.add_argument('images', metavar='IMAGES', help='a folder of images, or one')
+    usual = [name for name, runtime in RUNTIMES.items() if not runtime.is_slow]
+    rest = [name for name in RUNTIMES if name not in usual]
     parser.add_argument(
-        '--runtimes', nargs='+', choices=RUNTIMES, default=list(RUNTIMES), metavar='NAME', help=', '.join(RUNTIMES)
+        '--runtimes',
+        nargs='+',
+        choices=RUNTIMES,
+        default=usual,
+        metavar='NAME',
+        help=f'{", ".join(usual)} (default: all these); and {", ".join(rest)}, which takes very long',
     )
     parser.add_argument('--count', type=int, default=10, metavar='N', help='images (default: 10)')
     parser.add_argument('--rounds', type=int, default=20, metavar='N', help='measurements, three times (default: 20)')
