@@ -14,8 +14,14 @@ from launch_command import TOOLS, Launch
 from mmengine.config import Config
 
 from sparse_rcnn_ext.ablation import Result, last_checkpoint_name, pick_ap, read_cost, read_result, write_json
-from sparse_rcnn_ext.ablation.outcome import COST_FILE, RESULT_FILE
-from sparse_rcnn_ext.ablation.run_logs import read_metrics, step_seconds, training_seconds, validation_curve
+from sparse_rcnn_ext.ablation.outcome import (
+    COST_FILE,
+    RESULT_FILE,
+    read_metrics,
+    step_seconds,
+    training_seconds,
+    validation_curve,
+)
 from sparse_rcnn_ext.errors import UserError
 
 TAIL_LINES = 15

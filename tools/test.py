@@ -64,7 +64,7 @@ from sparse_rcnn_ext.engine.config.run_config import (
     build_runner,
     set_hook,
 )
-from sparse_rcnn_ext.engine.training.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.training.workers import explain_lost_worker
 
 
 def show_detections(cfg: Config, folder: str) -> None:

@@ -66,7 +66,7 @@ from sparse_rcnn_ext.engine.config.pretrained import check_pretrained, explain_f
 from sparse_rcnn_ext.engine.config.run_config import build_runner, choose_checkpoint, switch_amp
 from sparse_rcnn_ext.engine.config.schedule import set_learning_rate
 from sparse_rcnn_ext.engine.speed.compilation import switch_compile
-from sparse_rcnn_ext.engine.training.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.training.workers import explain_lost_worker
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,8 +3,18 @@
 from .chart import draw_chart, draw_curves
 from .outcome import Experiment, Outcome, Result, pick_ap, read_cost, read_result, write_json
 from .report import as_json, duration, write_markdown
-from .row_configs import base_of, fingerprint, last_checkpoint_name, load_base, put_over, training_length
-from .tables import Row, Table, find_table, read_tables
+from .tables import (
+    Row,
+    Table,
+    base_of,
+    find_table,
+    fingerprint,
+    last_checkpoint_name,
+    load_base,
+    put_over,
+    read_tables,
+    training_length,
+)
 
 __all__ = [
     'Experiment',

@@ -16,7 +16,7 @@ from mmengine.analysis.jit_handles import (
 )
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.config.input_channels import blank_images
+from sparse_rcnn_ext.engine.config.input_images import blank_images
 from sparse_rcnn_ext.models import SparseRCNN
 
 STAGE_PARTS = {

@@ -11,7 +11,7 @@ from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.config.input_channels import input_channels
+from sparse_rcnn_ext.engine.config.input_images import input_channels
 
 
 def measure_latency(

@@ -15,9 +15,9 @@ from mmdet.datasets import BaseDetDataset
 from mmengine.dataset import pseudo_collate
 
 from sparse_rcnn_ext.models import SparseRCNN
+from sparse_rcnn_ext.report.evidence import read_truth
 from sparse_rcnn_ext.report.outcomes import judge
 from sparse_rcnn_ext.report.predictions import predict_stages
-from sparse_rcnn_ext.report.truth import read_truth
 from sparse_rcnn_ext.visualization.palette import PALETTE
 
 from .benchmark.timing import progress, timed

@@ -37,7 +37,7 @@ class CocoDataset(ChecksImages, PoolsImages, KeepsRecords, MMDetCocoDataset):
         use_crowd: Learn from the boxes around crowds too. By default they are kept apart, as mmdet does
             (``ignore_flag`` 1).
         base_names: Look for every image in ``data_prefix`` itself, under the last part of its ``file_name``.
-        held_out: Take one part of the images of the file, see :func:`~sparse_rcnn_ext.datasets.held_out.part_of`.
+        held_out: Take one part of the images of the file, see :func:`~sparse_rcnn_ext.datasets.coco_file.part_of`.
         args, kwargs: See :class:`~sparse_rcnn_ext.datasets.bad_images.ChecksImages`, which has ``on_bad_image``, and
             mmdet's CocoDataset.
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from sparse_rcnn_ext.errors import UserError
 
-from .coco_file import load_coco, some_names
-from .held_out import check_fraction, part_of
+from .coco_file import check_fraction, load_coco, part_of, some_names
 from .own_files import SPLITS, find_file, find_images, find_whole_file, require_inside
 
 
@@ -40,7 +39,7 @@ def read(data_root: str, val_fraction: float | None = None, split_seed: int = 0,
 
     With ``val_fraction`` there is one file for all images instead, called as that of train, or as CVAT
     (annotations/instances_default.json), FiftyOne (labels.json), Label Studio (result.json) or our conversions
-    (all.json) call it: see :func:`~sparse_rcnn_ext.datasets.held_out.part_of` for what it holds out.
+    (all.json) call it: see :func:`~sparse_rcnn_ext.datasets.coco_file.part_of` for what it holds out.
 
     Args:
         data_root: The folder.

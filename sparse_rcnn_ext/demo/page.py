@@ -6,9 +6,8 @@ import gradio as gr
 
 from sparse_rcnn_ext.prediction import Predictor
 
-from .handlers import Handlers
-from .upload import FORMATS
-from .view import COLUMNS
+from .handlers import IMAGE_FORMATS, Handlers
+from .scene import COLUMNS
 
 KEPT = 3600  # seconds that uploads, pictures and results are kept, at most
 
@@ -102,7 +101,7 @@ def build_page(predictor: Predictor, handlers: Handlers, model_name: str, score_
 
 def describe_limits(max_megabytes: int, max_pixels: int) -> str:
     """What the page takes, in one line."""
-    formats = f'{", ".join(FORMATS[:-1])} or {FORMATS[-1]}'.replace('WEBP', 'WebP')
+    formats = f'{", ".join(IMAGE_FORMATS[:-1])} or {IMAGE_FORMATS[-1]}'.replace('WEBP', 'WebP')
     sizes = f'up to {max_megabytes} MB and {max_pixels / 1e6:g} million pixels'
     return f'{formats}, {sizes}. It stays on the machine that runs this page.'
 

@@ -7,17 +7,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.config.input_channels import blank_images
+from sparse_rcnn_ext.engine.config.input_images import blank_images
 from sparse_rcnn_ext.engine.speed.batch_norm_folding import fold_batch_norm
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
 from sparse_rcnn_ext.models.ablations import RoIAttention
+from sparse_rcnn_ext.models.dii_head import ProposalSelfAttention
 from sparse_rcnn_ext.models.post_process import top_detections
-from sparse_rcnn_ext.models.proposal_attention import ProposalSelfAttention
 
 from .gathered_rois import GatheredRoIFeatures
-from .half_precision import halve
-from .plain_layers import PlainAttention, fix_same_padding
+from .plain_layers import PlainAttention, fix_same_padding, halve
 
 INPUTS = ('images', 'sizes')
 OUTPUTS = ('boxes', 'scores', 'labels')
@@ -31,7 +30,7 @@ class DetectionGraph(nn.Module):
     Args:
         detector: Its weights are copied, its ``test_cfg`` counts.
         divisor: Heights and widths of the images will be multiples of this.
-        half: Networks compute in float16 where :func:`~sparse_rcnn_ext.export.half_precision.halve` says.
+        half: Networks compute in float16 where :func:`~sparse_rcnn_ext.export.plain_layers.halve` says.
 
     Raises:
         UserError: If ``half`` is asked for and batch norm cannot be folded.

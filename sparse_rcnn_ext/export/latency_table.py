@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.analysis.benchmark.report import machine_facts
 from sparse_rcnn_ext.engine.config.config_parts import is_part, part_name, scope_of
-from sparse_rcnn_ext.engine.config.pipeline_steps import inference_size
+from sparse_rcnn_ext.engine.config.input_images import inference_size
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.export import FORMATS
 from sparse_rcnn_ext.models import SparseRCNN

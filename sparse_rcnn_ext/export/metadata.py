@@ -7,8 +7,13 @@ from mmdet.models import DetDataPreprocessor
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.config.config_parts import part_class, part_name, scope_of
-from sparse_rcnn_ext.engine.config.input_channels import input_channels
-from sparse_rcnn_ext.engine.config.pipeline_steps import inference_size, padded_size, pipeline_of_tests, usual_steps
+from sparse_rcnn_ext.engine.config.input_images import (
+    inference_size,
+    input_channels,
+    padded_size,
+    pipeline_of_tests,
+    usual_steps,
+)
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models import SparseRCNN
 

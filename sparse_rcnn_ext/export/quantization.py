@@ -26,7 +26,7 @@ from sparse_rcnn_ext.prediction.sources import find_sources
 
 from .files import convert_to_openvino, quiet, write_onnx
 from .graph import DetectionGraph
-from .half_precision import TOWERS
+from .plain_layers import TOWERS
 from .runtime import Detector
 
 FORMATS = ('onnx', 'openvino')

@@ -4,11 +4,9 @@ from . import ablations, backbones, necks, upgrades
 from .box_fusion_tta import BoxFusionTTA
 from .ciou_loss import CIoULoss
 from .criterion import SparseRCNNCriterion
-from .dii_head import DIIHead
+from .dii_head import DIIHead, ProposalSelfAttention
 from .dynamic_conv import DynamicConv
-from .embedding_rpn_head import EmbeddingRPNHead
-from .proposal_attention import ProposalSelfAttention
-from .proposal_boxes import CenterBoxes, GridBoxes, ImageBoxes, RandomBoxes
+from .embedding_rpn_head import CenterBoxes, EmbeddingRPNHead, GridBoxes, ImageBoxes, RandomBoxes
 from .roi_features import RoIFeatures
 from .sparse_rcnn import SparseRCNN
 from .sparse_roi_head import SparseRoIHead

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import Module
 
 from sparse_rcnn_ext.errors import UserError
-from sparse_rcnn_ext.models.box_penalties import FARTHEST
-from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.models.usable_losses import build_box_loss, build_class_loss, build_iou_loss, wants_iou
 from sparse_rcnn_ext.registry import MODELS
+
+from .ciou_loss import FARTHEST
+from .parts import build_own
 
 # A matched box that misses its ground truth still counts as matched.
 LEAST_IOU = 1e-6

@@ -7,8 +7,9 @@ from mmcv.cnn.bricks.transformer import FFN
 from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.registry import MODELS
+
+from .parts import build_own
 
 SETTING = 'model.roi_head.bbox_head'
 
@@ -157,3 +158,39 @@ def decode_deltas(boxes: Tensor, deltas: Tensor, stds: Tensor, wh_scale_range: t
     centers = (boxes[..., :2] + boxes[..., 2:]) * 0.5 + deltas[..., :2] * sides
     half_sides = sides * deltas[..., 2:].clamp(min=lower, max=math.log(wh_scale_range[1])).exp() * 0.5
     return torch.cat([centers - half_sides, centers + half_sides], dim=-1)
+
+
+@MODELS.register_module()
+class ProposalSelfAttention(BaseModule):
+    """Self-attention among the proposals of an image, with its residual.
+
+    Args:
+        in_channels: Channels of a proposal's feature (C).
+        num_heads: Attention heads.
+        dropout: Dropout of the attention weights.
+    """
+
+    def __init__(self, in_channels: int, num_heads: int = 8, dropout: float = 0.0) -> None:
+        super().__init__()
+        # The name `attn` is part of the weights: mmdet's checkpoints hold attention.attn.in_proj_weight.
+        self.attn = nn.MultiheadAttention(in_channels, num_heads, dropout, batch_first=True)
+
+    def forward(self, feats: Tensor, boxes: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Let the proposals of each image talk.
+
+        Args:
+            feats: (B, N, C).
+            boxes: (B, N, 4) xyxy pixels, where the proposals are; this class does not look at them.
+            hidden: (B, N, N), True where a proposal (row) must not see another (column); None: all see all.
+
+        Returns:
+            (B, N, C).
+        """
+        asking = self.locate(feats, boxes)
+        if hidden is not None:
+            hidden = hidden.repeat_interleave(self.attn.num_heads, dim=0)  # (B·heads, N, N)
+        return feats + self.attn(asking, asking, feats, attn_mask=hidden, need_weights=False)[0]
+
+    def locate(self, feats: Tensor, boxes: Tensor) -> Tensor:
+        """What asks and is asked for, (B, N, C): the features alone."""
+        return feats

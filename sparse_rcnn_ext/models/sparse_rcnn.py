@@ -7,12 +7,12 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from sparse_rcnn_ext.errors import UserError
-from sparse_rcnn_ext.models.fitting_parts import check_classes, check_levels, check_strides
-from sparse_rcnn_ext.models.own_parts import build_own, check_keys
 from sparse_rcnn_ext.models.post_process import inside_image, top_detections
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 from sparse_rcnn_ext.models.targets import pack_image_whwh, pack_scale_factors, pack_targets
 from sparse_rcnn_ext.registry import MODELS
+
+from .parts import build_own, check_classes, check_keys, check_levels, check_strides
 
 STRIDES = 'model.roi_head.roi_features.featmap_strides'
 TEST_SETTINGS = ('max_per_img', 'num_stages', 'score_thr', 'clip_boxes')

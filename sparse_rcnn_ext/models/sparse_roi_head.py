@@ -10,8 +10,9 @@ from torch.nn import Module
 from torch.utils.checkpoint import checkpoint
 
 from sparse_rcnn_ext.errors import UserError
-from sparse_rcnn_ext.models.own_parts import build_own
 from sparse_rcnn_ext.registry import MODELS
+
+from .parts import build_own
 
 
 class StageOutputs(NamedTuple):

@@ -17,9 +17,8 @@ from torch import nn
 from sparse_rcnn_ext.engine.checkpoints.checkpoint_file import read_checkpoint
 from sparse_rcnn_ext.engine.checkpoints.state_fit import compare_states, refuse_official_names
 from sparse_rcnn_ext.engine.config.config_parts import part_class, scope_of
-from sparse_rcnn_ext.engine.config.input_channels import channel_problem
+from sparse_rcnn_ext.engine.config.input_images import channel_problem, pipeline_of_tests
 from sparse_rcnn_ext.engine.config.paths import walk_datasets
-from sparse_rcnn_ext.engine.config.pipeline_steps import pipeline_of_tests
 from sparse_rcnn_ext.engine.config.run_config import check_device
 from sparse_rcnn_ext.errors import UserError
 

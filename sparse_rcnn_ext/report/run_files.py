@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparse_rcnn_ext.ablation.run_logs import read_entries
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import RECORD, locate
+from sparse_rcnn_ext.ablation.outcome import read_entries
+from sparse_rcnn_ext.engine.checkpoints.resuming import RECORD, locate
 from sparse_rcnn_ext.errors import UserError
 
 _ENVIRONMENT = re.compile(r'^System environment:\n(.*?)^-{20,}', re.MULTILINE | re.DOTALL)

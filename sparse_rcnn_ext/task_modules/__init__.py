@@ -1,9 +1,8 @@
 """Matching of proposals and ground truth."""
 
 from .hungarian_assigner import HungarianAssigner
-from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost, SoftmaxCost
+from .match_costs import BBoxL1Cost, FocalLossCost, IoUCost, PositionModulatedCost, SoftmaxCost
 from .one_to_many_assigner import OneToManyAssigner
-from .position_modulated_cost import PositionModulatedCost
 
 __all__ = [
     'BBoxL1Cost',

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from sparse_rcnn_ext.errors import UserError
-from sparse_rcnn_ext.models.own_parts import build_own
+from sparse_rcnn_ext.models.parts import build_own
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
 

@@ -13,7 +13,7 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from sparse_rcnn_ext.models.box_penalties import FARTHEST, aspect_penalty, distance_penalty
+from sparse_rcnn_ext.models.ciou_loss import FARTHEST, aspect_penalty, distance_penalty
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
 
@@ -147,3 +147,37 @@ class SoftmaxCost:
         """As every cost of ``match_costs``, with logits (S, B, N, K + 1)."""
         index = targets.labels[:, None].expand(*logits.shape[:-1], -1)  # (S, B, N, G)
         return -self.weight * logits.softmax(-1).gather(-1, index)
+
+
+@TASK_UTILS.register_module()
+class PositionModulatedCost:
+    """The focal cost of a score that is multiplied by the power ``beta`` of GIoU, rescaled to 0 … 1.
+
+    Stable-DINO (https://arxiv.org/abs/2304.04742), section 3.3. It stands in the place of ``FocalLossCost``.
+
+    Args:
+        weight: Weight of this cost.
+        alpha: Balance of foreground against background.
+        gamma: How much sure answers count less.
+        beta: How much the place counts.
+        eps: Added within the logarithms.
+    """
+
+    def __init__(
+        self, weight: float = 2.0, alpha: float = 0.25, gamma: float = 2.0, beta: float = 0.5, eps: float = 1e-8
+    ) -> None:
+        self.weight = weight
+        self.alpha = alpha
+        self.gamma = gamma
+        self.beta = beta
+        self.eps = eps
+
+    def __call__(self, logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
+        """As every cost of ``match_costs``."""
+        index = targets.labels[:, None].expand(*logits.shape[:-1], -1)  # (S, B, N, G)
+        giou = pairwise_giou(boxes.clamp(-FARTHEST, FARTHEST), targets.boxes.to(boxes))
+        # The GIoU of a box that is upside down has no bounds.
+        prob = logits.gather(-1, index).sigmoid() * ((giou + 1) / 2).clamp(0, 1) ** self.beta
+        foreground = self.alpha * (1 - prob) ** self.gamma * -(prob + self.eps).log()
+        background = (1 - self.alpha) * prob**self.gamma * -(1 - prob + self.eps).log()
+        return self.weight * (foreground - background)

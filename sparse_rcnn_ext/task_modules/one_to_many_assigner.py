@@ -5,7 +5,7 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from sparse_rcnn_ext.models.box_penalties import FARTHEST
+from sparse_rcnn_ext.models.ciou_loss import FARTHEST
 from sparse_rcnn_ext.models.targets import MatchedPairs, Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
 from sparse_rcnn_ext.task_modules.hungarian_assigner import HungarianAssigner, solve

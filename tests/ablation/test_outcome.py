@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from sparse_rcnn_ext.ablation import Result, pick_ap, read_cost, read_result, write_json
-from sparse_rcnn_ext.ablation.outcome import COST_FILE, RESULT_FILE
-from sparse_rcnn_ext.ablation.run_logs import read_metrics, step_seconds, training_seconds, validation_curve
+from sparse_rcnn_ext.ablation.outcome import (
+    COST_FILE,
+    RESULT_FILE,
+    read_metrics,
+    step_seconds,
+    training_seconds,
+    validation_curve,
+)
 from sparse_rcnn_ext.errors import UserError
 from tests.ablation.examples import outcome
 

@@ -10,8 +10,7 @@ from mmdet.datasets import MultiImageMixDataset
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from sparse_rcnn_ext.analysis.pipeline_speed import recipe_variants
-from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
+from sparse_rcnn_ext.analysis.pipeline_speed import plain_variants, recipe_variants
 from sparse_rcnn_ext.errors import UserError
 from tests.configs.recipe_640 import turn
 

@@ -7,7 +7,7 @@ from mmengine.dataset import pseudo_collate
 from numpy.random import default_rng
 from torch.utils.data import ConcatDataset, DataLoader
 
-from sparse_rcnn_ext.datasets.held_out import HeldOutHook, part_of
+from sparse_rcnn_ext.datasets.coco_file import HeldOutHook, part_of
 from sparse_rcnn_ext.errors import UserError
 from tests.engine.hooks.small_runner import Names, SmallDetector, make_runner
 

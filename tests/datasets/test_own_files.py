@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import METRICS
 
 from sparse_rcnn_ext.datasets import own_data
-from sparse_rcnn_ext.datasets.held_out import part_of
+from sparse_rcnn_ext.datasets.coco_file import part_of
 from sparse_rcnn_ext.engine.config.paths import check_data_paths
 from sparse_rcnn_ext.errors import UserError
 from tests.datasets.test_own_data import LAYOUTS, SPLITS, build, make

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.demo import read_upload
-from sparse_rcnn_ext.demo.upload import FORMATS
+from sparse_rcnn_ext.demo.handlers import IMAGE_FORMATS
 from sparse_rcnn_ext.prediction import UnreadableError, read_image
 from tests.prediction.pictures import BLUE, GREEN, RED, WHITE, corners_picture
 
@@ -37,7 +37,7 @@ def save(kind: str, folder: Path) -> Path:
     return folder / f'a.{kind}'
 
 
-@pytest.mark.parametrize('kind', [*FORMATS, 'turned', '16 bits', 'alpha'])
+@pytest.mark.parametrize('kind', [*IMAGE_FORMATS, 'turned', '16 bits', 'alpha'])
 def test_images_of_every_kind(tmp_path, kind):
     path = save(kind, tmp_path)
     image = read_upload(path, LIMIT)
@@ -89,7 +89,7 @@ def jpeg_2000() -> bytes:
 def test_what_is_refused_is_never_decoded(tmp_path, monkeypatch, capsys, content, reason):
     path = tmp_path / 'photo.jpg'
     path.write_bytes(content)
-    monkeypatch.setattr('sparse_rcnn_ext.demo.upload.read_image', lambda path: pytest.fail('it was decoded'))
+    monkeypatch.setattr('sparse_rcnn_ext.demo.handlers.read_image', lambda path: pytest.fail('it was decoded'))
     with pytest.raises(UnreadableError) as error:
         read_upload(path, LIMIT)
     sentence = str(error.value)

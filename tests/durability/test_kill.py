@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import find_last_checkpoint, is_whole
+from sparse_rcnn_ext.engine.checkpoints.resuming import find_last_checkpoint, is_whole
 from tests.durability.compare import differences
 from tests.durability.conftest import SOAK, kill, output_of
 from tests.fork_server import LIMIT

@@ -16,7 +16,7 @@ from numpy.random import default_rng
 from pycocotools.mask import encode
 
 from sparse_rcnn_ext.evaluation import CocoMetric, coco_metric
-from sparse_rcnn_ext.evaluation.coco_numbers import PRECISIONS, recall_names
+from sparse_rcnn_ext.evaluation.box_evaluation import PRECISIONS, recall_names
 from tests.evaluation.random_boxes import SIDE, random_results, random_truth, write_json
 
 SETTINGS = [

@@ -4,7 +4,7 @@ import pytest
 
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
-from sparse_rcnn_ext.evaluation.coco_numbers import recall_names
+from sparse_rcnn_ext.evaluation.box_evaluation import recall_names
 
 
 @pytest.mark.parametrize(

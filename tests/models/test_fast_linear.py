@@ -4,23 +4,23 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_rcnn_ext.models import fast_linear
-from sparse_rcnn_ext.models.fast_linear import FastLinear
+from sparse_rcnn_ext.models import dynamic_conv
+from sparse_rcnn_ext.models.dynamic_conv import FastLinear
 
-needs_onednn = pytest.mark.skipif(fast_linear._product is None, reason='this torch has no oneDNN')
+needs_onednn = pytest.mark.skipif(dynamic_conv._product is None, reason='this torch has no oneDNN')
 
 
 @pytest.fixture
 def calls(monkeypatch) -> list[tuple[int, ...]]:
     """Shapes of the inputs that oneDNN gets."""
     shapes = []
-    product = fast_linear._product
+    product = dynamic_conv._product
 
     def counted(features, *arguments):
         shapes.append(tuple(features.shape))
         return product(features, *arguments)
 
-    monkeypatch.setattr(fast_linear, '_product', counted)
+    monkeypatch.setattr(dynamic_conv, '_product', counted)
     return shapes
 
 
@@ -68,7 +68,7 @@ def test_other_dtypes_are_torchs_own(calls):
 def test_without_onednn(monkeypatch):
     torch.manual_seed(0)
     layer, features = FastLinear(3, 4), torch.randn(2, 3)
-    monkeypatch.setattr(fast_linear, '_product', None)
+    monkeypatch.setattr(dynamic_conv, '_product', None)
     torch.testing.assert_close(layer(features), features @ layer.weight.t() + layer.bias)
 
 

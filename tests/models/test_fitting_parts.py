@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 from sparse_rcnn_ext.errors import UserError
-from sparse_rcnn_ext.models.fitting_parts import check_strides
+from sparse_rcnn_ext.models.parts import check_strides
 from tests.models.small_model import initialise, make_images, make_sample, small_config
 
 NECK = 'model.neck.'

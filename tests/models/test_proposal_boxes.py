@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torchvision.ops import box_convert
 
-from sparse_rcnn_ext.models.proposal_boxes import GridBoxes, ImageBoxes
+from sparse_rcnn_ext.models.embedding_rpn_head import GridBoxes, ImageBoxes
 
 
 def test_image_boxes_are_the_whole_image():

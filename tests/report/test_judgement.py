@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sparse_rcnn_ext.evaluation import CocoMetric
+from sparse_rcnn_ext.report.evidence import read_truth
 from sparse_rcnn_ext.report.outcomes import STATS, judge
-from sparse_rcnn_ext.report.truth import read_truth
 from tests.report.boxes import CLASSES, make_found, make_truth
 
 CAT, DOG, OWL = range(3)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mmdet.registry import DATASETS
 
+from sparse_rcnn_ext.report.evidence import read_truth
 from sparse_rcnn_ext.report.predictions import read_results
-from sparse_rcnn_ext.report.truth import read_truth
 from tests.visualization.conftest import CLASSES, OBJECTS
 
 

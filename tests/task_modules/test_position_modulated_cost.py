@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import TASK_UTILS
-from sparse_rcnn_ext.task_modules.match_costs import FocalLossCost
-from sparse_rcnn_ext.task_modules.position_modulated_cost import PositionModulatedCost
+from sparse_rcnn_ext.task_modules.match_costs import FocalLossCost, PositionModulatedCost
 from tests.models.test_extreme_values import COSTS
 from tests.reference.boxes import giou
 from tests.reference.hostile_scenes import draw_hostile_scene

@@ -7,7 +7,7 @@ from pathlib import Path
 import mmdet
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.config.part_names import SECTIONS, find_parts
+from sparse_rcnn_ext.engine.config.config_parts import SECTIONS, find_parts
 
 FORMS = ('scoped', 'paths', 'no scope', 'pure', 'joined', 'several', 'list')
 Rename = Callable[[str, type], str]

@@ -10,7 +10,7 @@ from mmdet.models.backbones import CSPDarknet
 from mmengine.config import Config
 from torch import nn
 
-from sparse_rcnn_ext.engine.config.input_channels import blank_images, channel_problem, input_channels
+from sparse_rcnn_ext.engine.config.input_images import blank_images, channel_problem, input_channels
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.prediction import InferencePipeline, UnreadableError
 from tests.models.small_model import build_model

@@ -15,7 +15,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from sparse_rcnn_ext.engine.checkpoints.atomic_file import explain_disk_errors
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import is_whole
+from sparse_rcnn_ext.engine.checkpoints.resuming import is_whole
 from sparse_rcnn_ext.errors import UserError
 from tests.fork_server import LIMIT
 

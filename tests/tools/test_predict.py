@@ -14,7 +14,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from sparse_rcnn_ext.ablation.run_logs import read_metrics
+from sparse_rcnn_ext.ablation.outcome import read_metrics
 from sparse_rcnn_ext.prediction import Predictor
 from tests.prediction.pictures import corners_picture, write_video
 

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import nn
 
-from sparse_rcnn_ext.ablation.run_logs import read_metrics
+from sparse_rcnn_ext.ablation.outcome import read_metrics
 from tests.datasets.tiny_coco import CAT, DOG, HEIGHT, WIDTH, box, categories, image, write
 from tests.tools.conftest import TINY
 

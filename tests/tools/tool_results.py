@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 from mmdet.registry import MODELS
 
-from sparse_rcnn_ext.ablation.row_configs import load_base, put_over
+from sparse_rcnn_ext.ablation.tables import load_base, put_over
 from sparse_rcnn_ext.datasets.check import check_datasets, summarise
 from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.export.latency_table import build

@@ -41,10 +41,9 @@ from sparse_rcnn_ext.datasets.check.report import format_table
 from sparse_rcnn_ext.engine.config.opening import open_config
 from sparse_rcnn_ext.engine.config.paths import make_folder
 from sparse_rcnn_ext.report.error_split import ErrorSplit, draw_errors, split_errors
-from sparse_rcnn_ext.report.evidence import build_dataset, load_detector
+from sparse_rcnn_ext.report.evidence import build_dataset, load_detector, read_truth
 from sparse_rcnn_ext.report.outcomes import judge
 from sparse_rcnn_ext.report.predictions import predict_stages, read_results
-from sparse_rcnn_ext.report.truth import read_truth
 
 
 def detect(cfg: Config, phase: str, dataset: BaseDataset, checkpoint: str, score_thr: float) -> list[dict]:

@@ -56,8 +56,8 @@ from sparse_rcnn_ext.analysis import (
     measure_latency,
 )
 from sparse_rcnn_ext.engine.config.config_parts import part_name, scope_of
+from sparse_rcnn_ext.engine.config.input_images import inference_size, padded_size
 from sparse_rcnn_ext.engine.config.opening import open_config
-from sparse_rcnn_ext.engine.config.pipeline_steps import inference_size, padded_size
 from sparse_rcnn_ext.engine.config.run_config import load_config
 from sparse_rcnn_ext.models import SparseRCNN
 

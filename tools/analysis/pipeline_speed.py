@@ -47,8 +47,13 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.analysis.benchmark.report import machine_facts
-from sparse_rcnn_ext.analysis.pipeline_speed import Speed, measure_speed, recipe_variants, time_by_transform
-from sparse_rcnn_ext.analysis.plain_pipeline import plain_variants
+from sparse_rcnn_ext.analysis.pipeline_speed import (
+    Speed,
+    measure_speed,
+    plain_variants,
+    recipe_variants,
+    time_by_transform,
+)
 from sparse_rcnn_ext.engine.config.config_parts import scope_of
 from sparse_rcnn_ext.engine.config.paths import check_data_paths
 from sparse_rcnn_ext.engine.config.run_config import load_config

@@ -43,9 +43,9 @@ from tqdm import tqdm
 
 from sparse_rcnn_ext.datasets.joined import refuse_shared_ids, settle_classes
 from sparse_rcnn_ext.engine.config.config_parts import scope_of
+from sparse_rcnn_ext.engine.config.input_images import step_name
 from sparse_rcnn_ext.engine.config.opening import open_config
 from sparse_rcnn_ext.engine.config.paths import check_data_paths, walk_datasets
-from sparse_rcnn_ext.engine.config.pipeline_steps import step_name
 from sparse_rcnn_ext.evaluation import judge_what_runs
 from sparse_rcnn_ext.export import Detector
 

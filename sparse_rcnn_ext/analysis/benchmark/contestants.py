@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparse_rcnn_ext.engine.config.config_parts import part_class
-from sparse_rcnn_ext.engine.config.input_channels import blank_images, input_channels
+from sparse_rcnn_ext.engine.config.input_images import blank_images, input_channels
 from sparse_rcnn_ext.errors import UserError
 
 from .mmdet_config import mmdet_model

@@ -16,10 +16,10 @@ from mmengine.logging import MMLogger
 from sparse_rcnn_ext.datasets.coco_file import CocoFile
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.evaluation import CocoMetric
-from sparse_rcnn_ext.evaluation.coco_numbers import PRECISIONS, recall_names
+from sparse_rcnn_ext.evaluation.box_evaluation import PRECISIONS, recall_names
 
+from .processes import RESET, reset_peak, resident
 from .settings import Setting
-from .side_process import RESET, reset_peak, resident
 from .timing import BYTES, Comparison, Result, alternate, timed
 
 WHOLE, PEAK = 'COCO evaluation', 'peak memory'

@@ -8,7 +8,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.config.input_channels import input_channels
+from sparse_rcnn_ext.engine.config.input_images import input_channels
 from sparse_rcnn_ext.engine.speed.fast_inference import fast_forward_stages
 from sparse_rcnn_ext.errors import UserError
 

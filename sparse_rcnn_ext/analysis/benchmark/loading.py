@@ -19,8 +19,8 @@ from sparse_rcnn_ext.datasets import CocoDataset
 from sparse_rcnn_ext.errors import UserError
 
 from .contestants import OURS, THEIRS
+from .processes import check_proc, reset_peak, resident
 from .settings import Setting
-from .side_process import check_proc, reset_peak, resident
 from .timing import BYTES, SECONDS, Comparison, Result, progress
 
 BUILD, PEAK = 'building the training data set', 'peak memory'

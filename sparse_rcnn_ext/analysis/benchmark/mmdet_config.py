@@ -2,8 +2,7 @@
 
 from mmengine.config import ConfigDict
 
-from sparse_rcnn_ext.engine.config.config_parts import DEFAULT_SCOPE, part_class, part_name
-from sparse_rcnn_ext.engine.config.part_names import find_parts
+from sparse_rcnn_ext.engine.config.config_parts import DEFAULT_SCOPE, find_parts, part_class, part_name
 from sparse_rcnn_ext.errors import UserError
 
 OURS = 'sparse_rcnn_ext.'

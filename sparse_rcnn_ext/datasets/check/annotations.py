@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.fileio import get
 
-from sparse_rcnn_ext.datasets.held_out import part_of
+from sparse_rcnn_ext.datasets.coco_file import part_of
 from sparse_rcnn_ext.errors import UserError
 
 

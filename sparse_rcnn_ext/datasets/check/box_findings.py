@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .facts import Facts
-from .fates import BoxFate
+from .facts import BoxFate, Facts
 from .finding import Finding, Level, Noun, some_names
 
 # How far a box may reach over the border before it is told, in pixels: rounding makes up to one.

@@ -6,8 +6,7 @@ import numpy as np
 
 from sparse_rcnn_ext.datasets.image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE, TOO_LARGE
 
-from .facts import Facts
-from .fates import ImageFate
+from .facts import Facts, ImageFate
 from .finding import Finding, Level, Noun, some_names
 
 _UNREADABLE = {

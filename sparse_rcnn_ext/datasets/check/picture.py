@@ -15,8 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from sparse_rcnn_ext.visualization.fonts import readable_text
 from sparse_rcnn_ext.visualization.palette import PALETTE, Color
 
-from .facts import SIZE_BORDERS, SIZES, Facts
-from .fates import BoxFate
+from .facts import SIZE_BORDERS, SIZES, BoxFate, Facts
 from .run import CheckResult
 
 DPI = 100

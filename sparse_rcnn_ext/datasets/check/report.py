@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from sparse_rcnn_ext.datasets.image_files import DAMAGED, EMPTY, MISSING, NO_IMAGE, TOO_LARGE
 
-from .facts import SIZES, Facts
-from .fates import BoxFate, ImageFate
+from .facts import SIZES, BoxFate, Facts, ImageFate
 from .finding import Level
 from .run import CheckResult
 

@@ -9,12 +9,11 @@ from sparse_rcnn_ext.errors import UserError
 
 from .annotations import Annotations, read_annotations
 from .box_findings import find_in_boxes
-from .class_findings import find_in_classes, find_in_model
+from .config_findings import find_between_splits, find_in_classes, find_in_evaluators, find_in_model
 from .facts import Facts, gather_facts, wanted_images
 from .finding import Finding, Level, first_fix
 from .image_findings import find_in_images
 from .sources import Source, find_sources
-from .split_findings import find_between_splits, find_in_evaluators
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 
 from sparse_rcnn_ext.registry import TRANSFORMS
 
-from .halved_mosaic import scale_into
+from .mosaics import scale_into
 
 
 @TRANSFORMS.register_module()

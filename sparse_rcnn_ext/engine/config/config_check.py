@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader
 
 from sparse_rcnn_ext.errors import UserError
 
-from .accepted_arguments import accepted_arguments
-from .config_parts import DEFAULT_SCOPE, is_part, part_name, scope_of
-from .part_names import SECTIONS, find_parts, names_for, suggest
+from .accepted_settings import accepted_arguments
+from .config_parts import DEFAULT_SCOPE, SECTIONS, find_parts, is_part, names_for, part_name, scope_of, suggest
 
 # Below these stand names of functions and operators, of other packages, or any names at all.
 _FREE = {

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch.distributed import PrefixStore, TCPStore
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import restarts
+from sparse_rcnn_ext.engine.checkpoints.resuming import restarts
 from sparse_rcnn_ext.errors import UserError
 
 _NAMES = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR')

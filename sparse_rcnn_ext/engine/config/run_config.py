@@ -11,16 +11,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sparse_rcnn_ext.engine.checkpoints.checkpoint_file import SUFFIX
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import agree_on_last_checkpoint
+from sparse_rcnn_ext.engine.checkpoints.resuming import agree_on_last_checkpoint
 from sparse_rcnn_ext.errors import UserError
 
+from .accepted_settings import check_option_names
 from .arguments import check_config_file
 from .build_errors import explain_config_error
-from .class_paths import mend_class_paths
 from .config_check import check_config
-from .config_parts import part_class, part_name, scope_of
+from .config_parts import mend_class_paths, part_class, part_name, scope_of
 from .knobs import load_with_knobs
-from .option_check import check_option_names
 from .paths import font_file
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}

@@ -4,7 +4,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.optim import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR
 from mmengine.runner import Runner
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import mean_batch_size
+from sparse_rcnn_ext.engine.checkpoints.resuming import mean_batch_size
 from sparse_rcnn_ext.errors import UserError
 
 from .config_parts import is_part, part_name

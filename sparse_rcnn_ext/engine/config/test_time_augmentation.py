@@ -8,8 +8,8 @@ from mmengine.config import Config
 from sparse_rcnn_ext.errors import UserError
 
 from .config_parts import DEFAULT_SCOPE, scope_of
+from .input_images import step_name, usual_steps
 from .paths import walk_datasets
-from .pipeline_steps import step_name, usual_steps
 
 TTA_MODEL = dict(type='sparse_rcnn_ext.BoxFusionTTA')
 TTA_VIEWS = dict(ratios=(0.8, 1.0, 1.2), flip=True)

@@ -12,8 +12,13 @@ from mmengine.runner.base_loop import BaseLoop
 
 from sparse_rcnn_ext.engine.checkpoints.atomic_file import TEMPORARY
 from sparse_rcnn_ext.engine.checkpoints.background_writer import BACKGROUND, WRITER
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import agree_on_last_checkpoint, record_checkpoint
-from sparse_rcnn_ext.engine.checkpoints.run_state import job_name, restarts, without_functions
+from sparse_rcnn_ext.engine.checkpoints.resuming import (
+    agree_on_last_checkpoint,
+    job_name,
+    record_checkpoint,
+    restarts,
+    without_functions,
+)
 from sparse_rcnn_ext.registry import HOOKS
 
 INTERRUPTED = 'interrupted.pth'

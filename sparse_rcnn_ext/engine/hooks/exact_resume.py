@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import (
+from sparse_rcnn_ext.engine.checkpoints.resuming import (
     RUN_STATE,
     describe_batch,
     job_name,

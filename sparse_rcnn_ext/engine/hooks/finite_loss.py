@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import unwrapped
+from sparse_rcnn_ext.engine.checkpoints.resuming import unwrapped
 from sparse_rcnn_ext.engine.training.finite_check import FiniteCheck, ill_weights
 from sparse_rcnn_ext.engine.training.non_finite import (
     ANOTHER_PROCESS,

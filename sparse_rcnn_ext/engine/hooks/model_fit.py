@@ -10,7 +10,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
 from sparse_rcnn_ext.engine.checkpoints.state_fit import compare_states, refuse_official_names
-from sparse_rcnn_ext.engine.config.input_channels import channel_problem
+from sparse_rcnn_ext.engine.config.input_images import channel_problem
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import HOOKS
 

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import RUN_STATE, describe_batch, without_functions
+from sparse_rcnn_ext.engine.checkpoints.resuming import RUN_STATE, describe_batch, without_functions
 from sparse_rcnn_ext.engine.training.schedule_replay import follow_schedule
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.registry import HOOKS

@@ -17,8 +17,8 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch import distributed
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import job_name
-from sparse_rcnn_ext.engine.training.signals_at_fork import restore_at_fork
+from sparse_rcnn_ext.engine.checkpoints.resuming import job_name
+from sparse_rcnn_ext.engine.training.workers import restore_at_fork
 from sparse_rcnn_ext.registry import HOOKS
 
 from .atomic_checkpoint import AtomicCheckpointHook

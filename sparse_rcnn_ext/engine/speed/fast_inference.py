@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.engine.config.input_channels import blank_images
+from sparse_rcnn_ext.engine.config.input_images import blank_images
 from sparse_rcnn_ext.errors import UserError
 from sparse_rcnn_ext.models.sparse_roi_head import StageOutputs
 

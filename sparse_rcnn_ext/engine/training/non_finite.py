@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sparse_rcnn_ext.engine.checkpoints.atomic_file import write_atomically
 from sparse_rcnn_ext.engine.checkpoints.background_writer import WRITER
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import find_last_checkpoint
+from sparse_rcnn_ext.engine.checkpoints.resuming import find_last_checkpoint
 from sparse_rcnn_ext.errors import UserError
 
 FOLDER = 'non_finite'

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from sparse_rcnn_ext.models.criterion import SparseRCNNCriterion
 from sparse_rcnn_ext.models.dii_head import DIIHead
-from sparse_rcnn_ext.models.own_parts import build_own
+from sparse_rcnn_ext.models.parts import build_own
 from sparse_rcnn_ext.registry import MODELS
 
 

@@ -4,7 +4,7 @@ import torch
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from torch import Tensor, nn
 
-from sparse_rcnn_ext.models.proposal_attention import ProposalSelfAttention
+from sparse_rcnn_ext.models.dii_head import ProposalSelfAttention
 from sparse_rcnn_ext.registry import MODELS
 
 

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
 from sparse_rcnn_ext.errors import UserError
-from sparse_rcnn_ext.models.box_penalties import FARTHEST
+from sparse_rcnn_ext.models.ciou_loss import FARTHEST
 from sparse_rcnn_ext.models.targets import Targets
 from sparse_rcnn_ext.registry import MODELS
 from sparse_rcnn_ext.task_modules.location_matching import match_locations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_rcnn_ext.analysis.benchmark import processes, side_process
+from sparse_rcnn_ext.analysis.benchmark import processes
 from sparse_rcnn_ext.analysis.benchmark.processes import PEAK, WITH_STATE, measure_memory
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
 from sparse_rcnn_ext.errors import UserError
@@ -15,7 +15,7 @@ from sparse_rcnn_ext.errors import UserError
 MIB = 1 << 20
 
 
-@pytest.mark.skipif(not side_process.RESET.exists(), reason='no /proc/self/clear_refs on this system')
+@pytest.mark.skipif(not processes.RESET.exists(), reason='no /proc/self/clear_refs on this system')
 def test_peak_is_what_a_step_touches(run_process, tmp_path):
     """In a process of its own: in this one a test may have told malloc to keep what is freed."""
     code, printed = run_process(str(Path(__file__).with_name('peak_worker.py')), ['64', '200'], tmp_path)
@@ -46,6 +46,6 @@ def test_a_process_for_each_side_and_round(tiny, monkeypatch):
 
 
 def test_without_proc(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(side_process, 'RESET', tmp_path / 'absent')
+    monkeypatch.setattr(processes, 'RESET', tmp_path / 'absent')
     with pytest.raises(UserError, match='measure it on Linux'):
         measure_memory(tiny)

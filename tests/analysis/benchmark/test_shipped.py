@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sparse_rcnn_ext.analysis.benchmark import processes
-from sparse_rcnn_ext.analysis.benchmark.processes import PROCESS, measure_shipped
+from sparse_rcnn_ext.analysis.benchmark.processes import PROCESS, RESET, measure_shipped, side_process
 from sparse_rcnn_ext.analysis.benchmark.rows import rows_for
-from sparse_rcnn_ext.analysis.benchmark.side_process import RESET, side_process
 from sparse_rcnn_ext.analysis.benchmark.training_step import STEP
 from sparse_rcnn_ext.errors import UserError
 
@@ -37,7 +36,7 @@ def test_only_ours_keeps_its_memory(pair, monkeypatch):
 
 
 def test_a_process_that_fails_is_one_sentence(tiny, monkeypatch):
-    monkeypatch.setattr('sparse_rcnn_ext.analysis.benchmark.side_process.CHILD', 'exit("\\nerror: no luck")')
+    monkeypatch.setattr('sparse_rcnn_ext.analysis.benchmark.processes.CHILD', 'exit("\\nerror: no luck")')
     with side_process('ours', tiny, processes.SHIPPED_JOB) as ask, pytest.raises(UserError) as failed:
         ask()
     assert str(failed.value) == 'the process of ours ended with code 1: error: no luck'

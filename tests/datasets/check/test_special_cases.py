@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sparse_rcnn_ext.datasets.check import check_datasets, draw_check, write_report
-from sparse_rcnn_ext.datasets.held_out import part_of
+from sparse_rcnn_ext.datasets.coco_file import part_of
 from sparse_rcnn_ext.errors import UserError
 from tests.datasets.check.small_data import WIDTH, SmallData, check, encode, levels
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse_rcnn_ext.engine.checkpoints import last_checkpoint
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import (
+from sparse_rcnn_ext.engine.checkpoints import resuming
+from sparse_rcnn_ext.engine.checkpoints.resuming import (
+    RUN_STATE,
     agree_on_last_checkpoint,
     find_last_checkpoint,
     is_whole,
+    job_name,
     record_checkpoint,
 )
-from sparse_rcnn_ext.engine.checkpoints.run_state import RUN_STATE, job_name
 from sparse_rcnn_ext.errors import UserError
 
 
@@ -111,7 +112,7 @@ def test_any_damage_is_passed_over(run):
 def test_warning_names_both(run, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'sparse_rcnn_ext.engine.checkpoints.last_checkpoint.print_log',
+        'sparse_rcnn_ext.engine.checkpoints.resuming.print_log',
         lambda text, logger, level: said.append((level, text)),
     )
     assert find_last_checkpoint(run) and said == []
@@ -148,13 +149,13 @@ def test_all_broken_is_one_sentence(run):
 
 def test_rank_0_decides_for_all(run, monkeypatch):
     """As a process of another machine, whose folder has other files."""
-    monkeypatch.setattr(last_checkpoint, 'is_main_process', lambda: False)
+    monkeypatch.setattr(resuming, 'is_main_process', lambda: False)
     told = []
 
     def broadcast(data: list) -> None:
         data[:] = told
 
-    monkeypatch.setattr(last_checkpoint, 'broadcast_object_list', broadcast)
+    monkeypatch.setattr(resuming, 'broadcast_object_list', broadcast)
     told[:] = [str(run / 'epoch_9.pth'), None]
     assert agree_on_last_checkpoint(run) == str(run / 'epoch_9.pth')
     told[:] = [None, None]

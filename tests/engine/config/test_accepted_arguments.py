@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from sparse_rcnn_ext.engine.config.accepted_arguments import accepted_arguments
+from sparse_rcnn_ext.engine.config.accepted_settings import accepted_arguments
 
 
 class Base:

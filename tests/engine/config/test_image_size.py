@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.config.pipeline_steps import inference_size, padded_size
+from sparse_rcnn_ext.engine.config.input_images import inference_size, padded_size
 from sparse_rcnn_ext.errors import UserError
 
 

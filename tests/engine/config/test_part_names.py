@@ -3,7 +3,7 @@
 import mmengine.registry
 
 import sparse_rcnn_ext.models  # noqa: F401  it registers parts
-from sparse_rcnn_ext.engine.config.part_names import names_for, suggest
+from sparse_rcnn_ext.engine.config.config_parts import names_for, suggest
 
 
 def test_the_nearest_name():

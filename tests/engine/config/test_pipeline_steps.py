@@ -5,7 +5,7 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from sparse_rcnn_ext.engine.config.pipeline_steps import find_pipeline, pipeline_of_tests, usual_steps
+from sparse_rcnn_ext.engine.config.input_images import find_pipeline, pipeline_of_tests, usual_steps
 from sparse_rcnn_ext.errors import UserError
 
 LOAD, RESIZE = dict(type='LoadImageFromFile'), dict(type='Resize', scale=(1333, 800), keep_ratio=True)

@@ -9,7 +9,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import find_last_checkpoint, is_whole
+from sparse_rcnn_ext.engine.checkpoints.resuming import find_last_checkpoint, is_whole
 from sparse_rcnn_ext.engine.hooks.atomic_checkpoint import INTERRUPTED
 from sparse_rcnn_ext.errors import UserError
 from tests.durability.compare import load

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from sparse_rcnn_ext.engine.checkpoints.run_state import RUN_STATE
+from sparse_rcnn_ext.engine.checkpoints.resuming import RUN_STATE
 from tests.durability.compare import differences, load
 from tests.durability.small_training import OURS, STACK, make_runner
 from tests.durability.small_training import train as train_runner

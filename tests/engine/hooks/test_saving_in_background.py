@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 
 from sparse_rcnn_ext.engine.checkpoints.background_writer import WRITER, BackgroundWriter
-from sparse_rcnn_ext.engine.checkpoints.last_checkpoint import is_whole
+from sparse_rcnn_ext.engine.checkpoints.resuming import is_whole
 from sparse_rcnn_ext.engine.hooks.atomic_checkpoint import INTERRUPTED
 from sparse_rcnn_ext.engine.training.non_finite import last_checkpoint
 from sparse_rcnn_ext.errors import UserError

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sparse_rcnn_ext.engine.training import lost_worker
-from sparse_rcnn_ext.engine.training.lost_worker import explain_lost_worker
+from sparse_rcnn_ext.engine.training import workers
+from sparse_rcnn_ext.engine.training.workers import explain_lost_worker
 from sparse_rcnn_ext.errors import UserError
 
 KILLED = r'( \(signal: Killed\))?'
@@ -64,7 +64,7 @@ def test_a_busy_machine_takes_long_to_end_a_worker(monkeypatch, seconds, expecte
             raise RuntimeError(REPORT)
 
     monkeypatch.setattr(torch._C, '_error_if_any_worker_fails', report)
-    monkeypatch.setattr(lost_worker, 'time', SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
+    monkeypatch.setattr(workers, 'time', SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
     before = signal.getsignal(signal.SIGCHLD)
     try:
         with pytest.raises(expected):

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 
-from sparse_rcnn_ext.engine.training.signals_at_fork import restore_at_fork
+from sparse_rcnn_ext.engine.training.workers import restore_at_fork
 from tests.durability.small_training import make_runner, train
 
 FORKS = 60

@@ -1,9 +1,12 @@
-"""A data loader's worker that dies: say what to do."""
+"""Workers of data loaders: what to do where one dies, and signals while they are forked."""
 
+import os
 import re
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from multiprocessing import active_children
 
 import torch
@@ -58,3 +61,43 @@ def _wait_for_report() -> None:
     while time.monotonic() < deadline:
         torch._C._error_if_any_worker_fails()
         time.sleep(0.1)
+
+
+_handlers: dict[int, tuple[object, object]] = {}
+_masks = threading.local()
+
+
+def restore_at_fork(handlers: Mapping[int, object], ours: object = None) -> None:
+    """Give forked processes these handlers, and let no signal be lost that comes before they have them.
+
+    Python runs a handler of its own between two instructions: a signal that comes just before a process waits for a
+    lock, or before Python is set up in it, has no effect. A Pool that ends its workers by SIGTERM then waits for ever.
+
+    Args:
+        handlers: From the number of a signal to its handler; None is the system's. Replaces those of the last call.
+        ours: The handler in whose place they come; a signal that has another by then keeps that.
+    """
+    _register_at_fork()
+    _handlers.clear()
+    _handlers.update((number, (ours, handler)) for number, handler in handlers.items())
+
+
+@cache
+def _register_at_fork() -> None:
+    """Once: it cannot be undone."""
+    os.register_at_fork(before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_restore_handlers)
+
+
+def _block_signals() -> None:
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _handlers)
+
+
+def _restore_handlers() -> None:
+    for number, (ours, handler) in _handlers.items():
+        if signal.getsignal(number) == ours:
+            signal.signal(number, handler or signal.SIG_DFL)
+    _unblock_signals()
+
+
+def _unblock_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
