@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -34,12 +35,14 @@ def images() -> list[np.ndarray]:
     return [np.random.default_rng(seed).integers(0, 255, (90, 150, 3), np.uint8) for seed in range(2)]
 
 
-def test_table(tool, export, images, tmp_path, capsys):
+def test_table(tool, export, images, tmp_path, capsys, monkeypatch):
+    """By relative paths, as most give them."""
+    monkeypatch.chdir(tmp_path)
     for place, image in enumerate(images):
         assert cv2.imwrite(str(tmp_path / f'{place}.png'), image)
     file = export('onnx', dynamic=False)
-    options = ['--rounds', '2', '--threads', '1', '--folder', str(tmp_path / 'work')]
-    tool.main([str(file), str(tmp_path), *options, '--runtimes', 'OpenVINO, of ONNX', 'Core ML'])
+    options = ['--rounds', '2', '--threads', '1', '--folder', 'work']
+    tool.main([os.path.relpath(file), '.', *options, '--runtimes', 'OpenVINO, of ONNX', 'Core ML'])
     base, openvino, coreml = ROW.findall(capsys.readouterr().out)
     assert (base[0], base[2], base[4]) == (BASE, '.onnx', '1.00')
     assert EQUAL.match(base[3]).groups()[1:] == ('1.00000', '0e+00')

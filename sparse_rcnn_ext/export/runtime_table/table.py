@@ -59,6 +59,8 @@ def measure(
     detector = Detector(file, threads)
     if detector.metadata['size'] is None:
         raise UserError(f'{file} takes any size, which not every runtime can: export one without --dynamic')
+    # Programs start in folders of their own.
+    folder = folder.absolute()
     inputs = folder / 'inputs'
     _write_inputs(detector, images, inputs)
     results: dict[str, dict] = {}
@@ -157,7 +159,7 @@ def _environment(name: str, runtime: Runtime, folder: Path) -> tuple[list[str | 
     """What runs a program there, and the folder to start it in; made if it is not there yet."""
     if not runtime.packages:
         return [sys.executable], None
-    place = (folder / f'{_slug(name)}_{_slug("_".join(runtime.packages))}').absolute()
+    place = folder / f'{_slug(name)}_{_slug("_".join(runtime.packages))}'
     done = place / 'installed'
     is_node = runtime.program.endswith('.mjs')
     python = place / 'bin' / 'python'
